@@ -1,0 +1,49 @@
+"""The application: doors in order, wired to one runtime."""
+
+import importlib
+import pkgutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+
+import api.routes
+from api import errors
+from api.middleware import Doorway
+from api.runtime import Runtime
+
+
+def create_app(runtime: Runtime) -> FastAPI:
+    """Build the app. A module in `api/routes` with a `router` is a door; nothing else is."""
+
+    @asynccontextmanager
+    async def life(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await runtime.database.close()
+
+    app = FastAPI(
+        title="Career Relay",
+        version="1",
+        summary="Tell every interviewee in time, and relay those who wish to partner agencies.",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=life,
+    )
+    app.state.runtime = runtime
+    errors.install(app)
+    for module in _routers(runtime):
+        app.include_router(module.router)
+    app.add_middleware(Doorway, runtime=runtime)
+    return app
+
+
+def _routers(runtime: Runtime) -> list[Any]:
+    names = sorted(found.name for found in pkgutil.iter_modules(api.routes.__path__))
+    modules = [importlib.import_module(f"api.routes.{name}") for name in names]
+    return [
+        module
+        for module in modules
+        if hasattr(module, "router")
+        and (runtime.settings.mode != "production" or not getattr(module, "DEMO_ONLY", False))
+    ]

@@ -1,0 +1,46 @@
+"""The engine and the two ways to open a transaction."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy import URL
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+
+from domain.access import as_agency, as_company
+
+_SERVER_SETTINGS = {
+    "application_name": "career-relay",
+    "lock_timeout": "5000",
+    "statement_timeout": "30000",
+    "idle_in_transaction_session_timeout": "30000",
+    "timezone": "UTC",
+}
+
+
+class Database:
+    """The app role's connections. Nothing in the product connects as the owner at run time."""
+
+    def __init__(self, url: URL, *, pool_size: int = 20) -> None:
+        self.engine: AsyncEngine = create_async_engine(
+            url,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=20,
+            connect_args={"server_settings": _SERVER_SETTINGS},
+        )
+
+    @asynccontextmanager
+    async def transaction(
+        self, *, company_id: str | None = None, agency_id: str | None = None
+    ) -> AsyncIterator[AsyncSession]:
+        """One transaction, committed at the end, for one tenant if named; else it sees nothing."""
+        async with AsyncSession(self.engine, expire_on_commit=False) as session, session.begin():
+            if company_id is not None:
+                await as_company(session, company_id)
+            elif agency_id is not None:
+                await as_agency(session, agency_id)
+            yield session
+
+    async def close(self) -> None:
+        """Give every connection back."""
+        await self.engine.dispose()

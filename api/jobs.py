@@ -1,0 +1,50 @@
+"""The jobs: each reads, calls out with no transaction open, writes. Each may run twice."""
+
+from collections.abc import Awaitable, Callable
+
+from pgqueuer import PgQueuer
+from pgqueuer.domain.models import Job
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api.runtime import Runtime
+
+Handler = Callable[[Runtime, list[str]], Awaitable[None]]
+HANDLERS: dict[str, Handler] = {}
+"""Job name → what to do with the ids of its payload (the tenant's id first)."""
+
+
+def job(name: str) -> Callable[[Handler], Handler]:
+    """Register a handler under the name flows ask for it by (`domain.jobs.later`)."""
+
+    def keep(handler: Handler) -> Handler:
+        HANDLERS[name] = handler
+        return handler
+
+    return keep
+
+
+def register(queue: PgQueuer, runtime: Runtime) -> None:
+    """Give the queue every handler. A job that fails is held, listed and requeued by the CLI."""
+    for name, handler in HANDLERS.items():
+        queue.entrypoint(name, on_failure="hold", accepts_context=False)(_bound(handler, runtime))
+
+
+def _bound(handler: Handler, runtime: Runtime) -> Callable[[Job], Awaitable[None]]:
+    async def run(job: Job) -> None:
+        await handler(runtime, (job.payload or b"").decode().split())
+
+    return run
+
+
+async def run_now(runtime: Runtime, name: str, *ids: str) -> None:
+    """Run one job in this task, as the worker would."""
+    await HANDLERS[name](runtime, list(ids))
+
+
+async def waiting(session: AsyncSession) -> int:
+    """How many jobs are queued or in hand."""
+    found = await session.execute(
+        text("SELECT count(*) FROM pgq.pgqueuer WHERE status IN ('queued', 'picked')")
+    )
+    return int(found.scalar_one())

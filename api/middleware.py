@@ -1,0 +1,106 @@
+"""What happens to every request: an id, a size limit, safe headers. Pure ASGI."""
+
+import re
+import secrets
+from typing import Any
+
+import structlog
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.errors import problem
+from api.runtime import Runtime
+
+log = structlog.get_logger()
+
+MAX_BODY = 1024 * 1024
+MAX_UPLOAD = 20 * 1024 * 1024
+_UPLOADS = ("/v1/company/imports",)
+_SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_HEADERS = {
+    "content-security-policy": _CSP,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+}
+_HSTS = "max-age=31536000; includeSubDomains"
+
+
+class TooLarge(Exception):  # noqa: N818
+    """More bytes arrived than this route reads."""
+
+
+class Doorway:
+    """Request id in and out, body limit before anything reads, security headers on every answer."""
+
+    def __init__(self, app: ASGIApp, runtime: Runtime) -> None:
+        self.app = app
+        self.runtime = runtime
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request_id = _request_id(scope)
+        scope["relay.request_id"] = request_id
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        limit = MAX_UPLOAD if scope["path"].startswith(_UPLOADS) else MAX_BODY
+        started = False
+
+        async def answer(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                self._dress(MutableHeaders(scope=message), request_id)
+            await send(message)
+
+        if _declared(scope) > limit:
+            await problem(413)(scope, receive, answer)
+            return
+        try:
+            await self.app(scope, _limited(receive, limit), answer)
+        except TooLarge:
+            if not started:
+                await problem(413)(scope, receive, answer)
+
+    def _dress(self, headers: MutableHeaders, request_id: str) -> None:
+        headers["x-request-id"] = request_id
+        for name, value in _HEADERS.items():
+            headers.setdefault(name, value)
+        if self.runtime.settings.secure:
+            headers["strict-transport-security"] = _HSTS
+
+
+def _request_id(scope: Scope) -> str:
+    given = _header(scope, b"x-request-id")
+    return given if given and _SAFE_ID.fullmatch(given) else f"req_{secrets.token_hex(8)}"
+
+
+def _declared(scope: Scope) -> int:
+    value = _header(scope, b"content-length") or ""
+    return int(value) if value.isascii() and value.isdigit() else 0
+
+
+def _header(scope: Scope, name: bytes) -> str | None:
+    found: Any = next((v for k, v in scope["headers"] if k == name), None)
+    return found.decode("latin-1") if found is not None else None
+
+
+def _limited(receive: Receive, limit: int) -> Receive:
+    read = 0
+
+    async def inner() -> Message:
+        nonlocal read
+        message = await receive()
+        read += len(message.get("body", b""))
+        if read > limit:
+            raise TooLarge
+        return message
+
+    return inner

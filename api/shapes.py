@@ -1,0 +1,90 @@
+"""Shapes every door shares: typed ids, UTC times with `Z`, cursor pages."""
+
+import base64
+import binascii
+from datetime import UTC, datetime
+from typing import Annotated, Any, Generic, TypeVar
+
+from fastapi import Path, Query
+from pydantic import AfterValidator, BaseModel, ConfigDict, PlainSerializer
+from sqlalchemy import Select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from domain.errors import Invalid
+from domain.ids import pattern
+
+T = TypeVar("T")
+
+
+def utc_text(moment: datetime) -> str:
+    """RFC 3339 in UTC with `Z`, to the microsecond only where there is one."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _aware(moment: datetime) -> datetime:
+    if moment.tzinfo is None:
+        message = "a time needs a zone, e.g. 2026-06-02T10:00:00+09:00"
+        raise ValueError(message)
+    return moment.astimezone(UTC)
+
+
+def _no_nul(value: str) -> str:
+    if "\0" in value:
+        message = "a text must not contain NUL"
+        raise ValueError(message)
+    return value
+
+
+Utc = Annotated[datetime, AfterValidator(_aware), PlainSerializer(utc_text, when_used="json")]
+"""An instant: any zone in, UTC with `Z` out."""
+
+Text = Annotated[str, AfterValidator(_no_nul)]
+"""A text PostgreSQL can hold."""
+
+
+def typed_id(prefix: str) -> Any:
+    """The annotation of an id of one kind, with its pattern in the description."""
+    return Annotated[str, Path(pattern=pattern(prefix))]
+
+
+Limit = Annotated[int, Query(ge=1, le=200, description="Rows per page")]
+Cursor = Annotated[str | None, Query(max_length=200, description="`next_cursor` of the last page")]
+
+
+class Shape(BaseModel):
+    """A body in or out. Unknown fields are refused on the way in."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Page(BaseModel, Generic[T]):
+    """A page of a list; `next_cursor` is null on the last one."""
+
+    data: list[T]
+    next_cursor: str | None = None
+
+
+async def page_of(
+    session: AsyncSession, wanted: Select[Any], key: Any, *, cursor: str | None, limit: int
+) -> tuple[list[Any], str | None]:
+    """Newest first by a time-ordered id column: the same cost on every page."""
+    if cursor is not None:
+        wanted = wanted.where(key < decode_cursor(cursor))
+    rows = (await session.execute(wanted.order_by(key.desc()).limit(limit + 1))).scalars().all()
+    more = len(rows) > limit
+    shown = list(rows[:limit])
+    return shown, encode_cursor(getattr(shown[-1], key.key)) if more else None
+
+
+def encode_cursor(value: str) -> str:
+    """An opaque place in a list."""
+    return base64.urlsafe_b64encode(value.encode()).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str) -> str:
+    """The place a cursor names; anything else is refused."""
+    try:
+        return _no_nul(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode())
+    except (binascii.Error, ValueError):
+        detail = "the cursor is not one of ours"
+        raise Invalid(detail, code="invalid_cursor") from None

@@ -1,0 +1,104 @@
+"""The worker: runs jobs from the queue and sweeps due rows. Any number of them, anywhere.
+
+Jobs and timers stand in `api/work/`, one module per step of the loop. In `relay dev` the worker
+lives in the API's process, in production in its own (`relay worker`).
+"""
+
+import asyncio
+import os
+import socket
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import structlog
+from pgqueuer import PgQueuer
+from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
+from pgqueuer.domain.types import QueueExecutionMode
+
+from api import jobs, timers, work
+from api.runtime import Runtime, app_url
+from domain.instance import Heartbeat
+from domain.jobs import SETTINGS, queries
+
+log = structlog.get_logger()
+work.load()
+_BATCH = 20
+_HEARTBEAT_SECONDS = 10
+
+
+class Worker:
+    """One worker over one process's parts."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self.name = f"{socket.gethostname()}:{os.getpid()}"
+        self._stop = asyncio.Event()
+        self._sweeping = asyncio.Lock()
+        self._queue: PgQueuer | None = None
+
+    async def run(self) -> None:
+        """Work until `stop`; a lost connection ends the run, and the caller starts a new one."""
+        url = app_url(self.runtime.settings).set(drivername="postgresql")
+        connection = await asyncpg.connect(url.render_as_string(hide_password=False))
+        try:
+            driver = AsyncpgDriver(connection)
+            self._queue = PgQueuer(driver, channel=SETTINGS.channel, queries=queries(driver))
+            jobs.register(self._queue, self.runtime)
+            tasks = [
+                asyncio.create_task(self._queue.run(timedelta(seconds=5), batch_size=_BATCH)),
+                asyncio.create_task(self._sweep_forever()),
+                asyncio.create_task(self._beat()),
+            ]
+            done, others = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            self.stop()
+            await asyncio.wait(others, timeout=10)
+            for task in others:
+                task.cancel()
+            for task in done:
+                task.result()
+        finally:
+            with suppress(Exception):
+                await connection.close(timeout=2)
+
+    def stop(self) -> None:
+        """Finish what is in hand and end."""
+        self._stop.set()
+        if self._queue is not None:
+            self._queue.shutdown.set()
+
+    async def sweep(self) -> int:
+        """Act on everything due now; the number of rows acted on."""
+        async with self._sweeping:
+            return await timers.sweep(self.runtime, self.runtime.clock())
+
+    async def _sweep_forever(self) -> None:
+        while not self._stop.is_set():
+            try:
+                await self.sweep()
+            except Exception as error:
+                log.error("sweep_failed", kind=type(error).__name__, exc_info=error)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), self.runtime.settings.sweep_seconds)
+
+    async def _beat(self) -> None:
+        while not self._stop.is_set():
+            async with self.runtime.database.transaction() as session:
+                await session.merge(Heartbeat(worker=self.name, at=datetime.now(UTC)))  # noqa: TID251
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), _HEARTBEAT_SECONDS)
+
+
+async def drain(runtime: Runtime) -> None:
+    """Run every waiting job in this task and return (tests; no worker needed)."""
+    url = app_url(runtime.settings).set(drivername="postgresql")
+    connection = await asyncpg.connect(url.render_as_string(hide_password=False))
+    try:
+        driver = AsyncpgDriver(connection)
+        queue = PgQueuer(driver, channel=SETTINGS.channel, queries=queries(driver))
+        jobs.register(queue, runtime)
+        await queue.qm.run(
+            timedelta(milliseconds=50), batch_size=_BATCH, mode=QueueExecutionMode.drain
+        )
+    finally:
+        await connection.close()

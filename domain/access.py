@@ -1,0 +1,53 @@
+"""Whose rows a transaction may see, and the few ways to reach a row from a request.
+
+Row-level security is the guard: a transaction that did not say for whom it works sees nothing.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
+
+from domain.errors import NotFound
+from domain.relay import Relay
+
+_SET = text(
+    "SELECT set_config('relay.company_id', :company, true), set_config('relay.agency_id', :agency, true)"
+)
+
+
+async def as_company(session: AsyncSession, company_id: str) -> None:
+    """From here on this transaction works for one company and sees only its rows."""
+    await session.execute(_SET, {"company": company_id, "agency": ""})
+
+
+async def as_agency(session: AsyncSession, agency_id: str) -> None:
+    """From here on this transaction works for one agency and sees only its rows."""
+    await session.execute(_SET, {"company": "", "agency": agency_id})
+
+
+@asynccontextmanager
+async def as_system(session: AsyncSession) -> AsyncIterator[None]:
+    """Look across tenants: sweeps, sign-in, links and connections before their tenant is known.
+
+    The role behind it may only read, and only the tables a migration names.
+    """
+    await session.execute(text("SET LOCAL ROLE relay_system"))
+    yield
+    await session.execute(text("RESET ROLE"))
+
+
+async def relay_of_agency(session: AsyncSession, agency_id: str, relay_id: str) -> Relay:
+    """The relay, if it is this agency's; then the transaction works for the relay's company.
+
+    The company's side (consent, package, ledger) is only ever reached through a relay the agency
+    was given.
+    """
+    await as_agency(session, agency_id)
+    relay = (await session.scalars(select(Relay).where(col(Relay.id) == relay_id))).first()
+    if relay is None:
+        raise NotFound
+    await as_company(session, relay.company_id)
+    return relay

@@ -1,0 +1,56 @@
+"""The candidate: one person at one company. What is personal is sealed; what finds is a keyed hash."""
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKeyConstraint, Index
+from sqlmodel import Field
+
+from domain.base import Row, instant, one_of
+
+KEY_KINDS = ("profile", "record")
+
+
+class Candidate(Row, table=True):
+    """Names, addresses and wishes live in `profile`, sealed with the person's own data key."""
+
+    __tablename__ = "candidate"
+    __table_args__ = (
+        Index(
+            "uq_candidate_external", "company_id", "connection_id", "external_id",
+            unique=True, postgresql_where="external_id IS NOT NULL",
+        ),
+        Index("ix_candidate_company_id_email_hmac", "company_id", "email_hmac"),
+    )  # fmt: skip
+
+    company_id: str = Field(primary_key=True, foreign_key="company.id")
+    id: str = Field(primary_key=True)
+    connection_id: str = ""
+    external_id: str | None = None
+    profile: bytes | None = None
+    email_hmac: bytes | None = None
+    phone_hmac: bytes | None = None
+    kana_birth_hmac: bytes | None = None
+    locale: str = "ja"
+    opted_out_at: datetime | None = instant(default=None)
+    erased_at: datetime | None = instant(default=None)
+    consent_seq: int = 0
+    consent_head: str = "0" * 64
+    created_at: datetime = instant()
+
+
+class SubjectKey(Row, table=True):
+    """A data key of one person, wrapped by the instance key ring. Destroying it is erasure."""
+
+    __tablename__ = "subject_key"
+    __table_args__ = (
+        one_of("kind", KEY_KINDS),
+        ForeignKeyConstraint(
+            ["company_id", "candidate_id"], ["candidate.company_id", "candidate.id"]
+        ),
+    )
+
+    company_id: str = Field(primary_key=True)
+    candidate_id: str = Field(primary_key=True)
+    kind: str = Field(primary_key=True)
+    wrapped: bytes | None = None
+    destroyed_at: datetime | None = instant(default=None)

@@ -1,0 +1,54 @@
+"""The origin company: it interviews, it says no, it promises an answer in three business days."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlmodel import Field
+
+from domain.base import Row, document, instant, one_of
+
+NOTICE_MODES = ("auto", "manual", "ats_sends")
+DEFAULT_CALENDAR: dict[str, Any] = {
+    "closed_weekdays": [5, 6],
+    "observe_public_holidays": True,
+    "year_end_closure": ["12-29", "01-03"],
+    "closed_dates": [],
+    "open_dates": [],
+}
+
+
+class Company(Row, table=True):
+    """A tenant. Everything a mail or a consent form must say about the company stands here."""
+
+    __tablename__ = "company"
+    __table_args__ = (one_of("notice_mode", NOTICE_MODES),)
+
+    id: str = Field(primary_key=True)
+    slug: str = Field(unique=True)
+    name: str
+    name_en: str = ""
+    address: str
+    representative: str
+    department: str = "人事部"
+    sender_name: str = "採用担当"
+    contact: str
+    harassment_contact: str
+    privacy_officer: str
+    privacy_contact: str
+    notice_mode: str = "auto"
+    review_minutes: int = 120
+    calendar: dict[str, Any] = document(default_factory=lambda: dict(DEFAULT_CALENDAR))
+    calendar_version: int = 1
+    reapplication_months: int = 6
+    retention_months: int = 6
+    consent_months: int = 6
+    invitation_valid_days: int = 30
+    allowed_sources: list[str] = document(
+        default_factory=lambda: ["direct", "company_site", "employee_referral", "event"]
+    )
+    created_at: datetime = instant()
+
+    @property
+    def review_window(self) -> timedelta:
+        """How long a rejection waits before the automatic notice may go."""
+        return timedelta(minutes=self.review_minutes)

@@ -1,0 +1,60 @@
+"""The invitation to opt in, and the links a candidate holds. Only hashes of links are stored."""
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKeyConstraint, Index
+from sqlmodel import Field
+
+from domain.base import Row, instant, one_of
+
+STATES = ("invited", "given", "declined", "lapsed", "cancelled")
+PURPOSES = ("optin", "my_page", "join")
+
+
+class Invitation(Row, table=True):
+    """One per application. Answered by consent or decline, or it lapses after thirty days."""
+
+    __tablename__ = "invitation"
+    __table_args__ = (
+        one_of("state", STATES),
+        ForeignKeyConstraint(
+            ["company_id", "application_id"], ["application.company_id", "application.id"]
+        ),
+        Index("uq_invitation_application", "company_id", "application_id", unique=True),
+        Index("ix_invitation_look_at", "look_at", postgresql_where="look_at IS NOT NULL"),
+    )
+
+    company_id: str = Field(primary_key=True)
+    id: str = Field(primary_key=True)
+    application_id: str
+    candidate_id: str
+    state: str = "invited"
+    expires_at: datetime = instant()
+    reminded_at: datetime | None = instant(default=None)
+    answered_at: datetime | None = instant(default=None)
+    look_at: datetime | None = instant(default=None)
+    created_at: datetime = instant()
+
+
+class CandidateLink(Row, table=True):
+    """A link in a mail: 256 random bits, stored as SHA-256, bound to one purpose."""
+
+    __tablename__ = "candidate_link"
+    __table_args__ = (
+        one_of("purpose", PURPOSES),
+        ForeignKeyConstraint(
+            ["company_id", "candidate_id"], ["candidate.company_id", "candidate.id"]
+        ),
+        Index("uq_candidate_link_token_hash", "token_hash", unique=True),
+        Index("ix_candidate_link_candidate", "company_id", "candidate_id"),
+    )
+
+    company_id: str = Field(primary_key=True)
+    id: str = Field(primary_key=True)
+    token_hash: bytes
+    candidate_id: str
+    application_id: str | None = None
+    purpose: str
+    expires_at: datetime | None = instant(default=None)
+    revoked_at: datetime | None = instant(default=None)
+    created_at: datetime = instant()

@@ -1,0 +1,75 @@
+"""The notice: what the company tells an interviewee, and the mails that carry it."""
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKeyConstraint, Index
+from sqlmodel import Field
+
+from domain.base import Row, instant, one_of
+
+KINDS = ("rejected", "passed", "interim")
+STATES = ("draft", "scheduled", "sent", "bounced", "cancelled")
+MAIL_STATES = ("queued", "sent", "bounced", "cancelled")
+
+
+class Notice(Row, table=True):
+    """One message about one application. Unchanged once sent; a correction is a new notice."""
+
+    __tablename__ = "notice"
+    __table_args__ = (
+        one_of("kind", KINDS),
+        one_of("state", STATES),
+        ForeignKeyConstraint(
+            ["company_id", "application_id"], ["application.company_id", "application.id"]
+        ),
+        # One living result notice per application: a second is a correction with supersedes_id.
+        Index(
+            "uq_notice_living_result", "company_id", "application_id", "kind", unique=True,
+            postgresql_where="kind <> 'interim' AND state IN ('draft', 'scheduled')",
+        ),
+        Index("ix_notice_application", "company_id", "application_id"),
+        Index("ix_notice_send_at", "send_at", postgresql_where="state = 'scheduled'"),
+    )  # fmt: skip
+
+    company_id: str = Field(primary_key=True)
+    id: str = Field(primary_key=True)
+    application_id: str
+    candidate_id: str
+    kind: str
+    state: str = "draft"
+    feedback: bytes | None = None
+    send_at: datetime | None = instant(default=None)
+    sent_at: datetime | None = instant(default=None)
+    mail_id: str | None = None
+    supersedes_id: str | None = None
+    created_at: datetime = instant()
+
+
+class Mail(Row, table=True):
+    """The outbox of mails. Written in the transaction that is the reason, sent by a worker.
+
+    `tenant_id` is the company or the agency it is sent for. `sealed` holds address, subject and
+    bodies under the instance key; it is emptied after sending unless the demo keeps a mailbox. `about` names what the mail is for (`notice:ntc_…`) and is
+    unique, so a mail asked for twice is written once.
+    """
+
+    __tablename__ = "mail"
+    __table_args__ = (
+        one_of("state", MAIL_STATES),
+        Index("uq_mail_about", "tenant_id", "about", unique=True),
+        Index("ix_mail_candidate", "tenant_id", "candidate_id"),
+        Index("ix_mail_retry_at", "retry_at", postgresql_where="state = 'queued'"),
+    )
+
+    tenant_id: str = Field(primary_key=True)
+    id: str = Field(primary_key=True)
+    candidate_id: str | None = None
+    about: str
+    template: str
+    sealed: bytes | None = None
+    state: str = "queued"
+    attempts: int = 0
+    retry_at: datetime | None = instant(default=None)
+    error: str | None = None
+    created_at: datetime = instant()
+    sent_at: datetime | None = instant(default=None)

@@ -1,0 +1,128 @@
+"""What the domain needs from outside, in its own words. `integrations/` fulfils it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any, Protocol
+
+
+class Sealer(Protocol):
+    """Seals and opens with the instance key ring, or with a data key the ring has wrapped.
+
+    `about` is bound to the sealed bytes: a value copied into another place does not open there.
+    """
+
+    def seal(self, plain: bytes, *, about: str, key: bytes | None = None) -> bytes:
+        """Seal under the ring, or under the wrapped data key given."""
+        ...
+
+    def open(self, sealed: bytes, *, about: str, key: bytes | None = None) -> bytes:
+        """Open what `seal` made; raises `ValueError` for anything else."""
+        ...
+
+    def new_key(self, *, about: str) -> bytes:
+        """A fresh 256-bit data key, wrapped by the newest key of the ring."""
+        ...
+
+    def rewrap(self, sealed: bytes, *, about: str) -> bytes | None:
+        """The same content under the newest key of the ring; null when it already is."""
+        ...
+
+    def blind(self, kind: str, value: str) -> bytes:
+        """A keyed hash to find a value again without storing it."""
+        ...
+
+
+class Holidays(Protocol):
+    """National holidays of the company's country."""
+
+    def is_holiday(self, day: date) -> bool:
+        """Whether the day is a public holiday."""
+        ...
+
+    def is_provisional(self, day: date) -> bool:
+        """Whether the official list for that year is not out yet."""
+        ...
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A mail's words: one subject line, a text that stands alone, and the same as small HTML."""
+
+    subject: str
+    text: str
+    html: str
+
+
+class Texts(Protocol):
+    """Renders a named template in a language; a missing value is an error, never a blank."""
+
+    def mail(self, template: str, locale: str, values: Mapping[str, Any]) -> Rendered:
+        """Render one of the shipped mails (`integrations/mail/templates`)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """A raw delivery as an adapter sees it: header names in lower case, the body's exact bytes."""
+
+    body: bytes
+    headers: Mapping[str, str]
+    received_at: datetime
+
+
+@dataclass(frozen=True)
+class ConnectionView:
+    """What an adapter may know of a connection."""
+
+    id: str
+    secrets: Sequence[str] = ()
+    secrets_by_event: Mapping[str, str] = field(default_factory=dict)
+    public_keys: Sequence[str] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Unreadable(Exception):  # noqa: N818
+    """A verified delivery the adapter cannot understand: kept, marked failed, replayable."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What an adapter understood: the vendor's event name and the canonical events in it."""
+
+    provider_event: str | None
+    events: Sequence[dict[str, Any]] = ()
+
+
+class AtsAdapter(Protocol):
+    """One vendor. A module with these names satisfies it."""
+
+    PROVIDER: str
+    SUCCESS: int
+    """The status the vendor takes for "received"."""
+    BAD_SIGNATURE: int
+
+    def verify(self, incoming: Incoming, connection: ConnectionView) -> bool:
+        """Whether the raw bytes carry a valid signature by any of the connection's secrets."""
+        ...
+
+    def delivery_id(self, incoming: Incoming) -> str | None:
+        """The vendor's own id of this delivery, if it sends one."""
+        ...
+
+    def read(self, incoming: Incoming, connection: ConnectionView) -> Reading:
+        """Translate into canonical events (`dedupe_key` included). Raises `Unreadable`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Tools:
+    """Everything a flow may need besides its session and `now`."""
+
+    sealer: Sealer
+    holidays: Holidays
+    texts: Texts
+    adapters: Mapping[str, AtsAdapter]
+    public_url: str
+    keep_mail: bool = False
+    """The demo keeps mail bodies for its mailbox; everyone else empties them after sending."""

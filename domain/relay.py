@@ -1,0 +1,192 @@
+"""A relay: one consent being carried out at one agency."""
+
+from datetime import date, datetime
+
+from sqlalchemy import BigInteger, Column, ForeignKeyConstraint, Identity, Index, text
+from sqlmodel import Field
+
+from domain.base import Row, Xid8, document, instant, one_of
+
+STATES = (
+    "queued", "forwarded", "accepted", "declined", "contacted", "met", "recommended", "offered",
+    "placed", "guaranteed", "early_left", "withdrawn", "closed_no_placement", "expired",
+)  # fmt: skip
+DECLINE_REASONS = (
+    "already_registered", "out_of_scope", "no_capacity", "unreachable", "candidate_declined", "other",
+)  # fmt: skip
+
+
+class Relay(Row, table=True):
+    """Carries ids and states only. `version` grows with every change an agency can see."""
+
+    __tablename__ = "relay"
+    __table_args__ = (
+        one_of("state", STATES),
+        ForeignKeyConstraint(["company_id", "consent_id"], ["consent.company_id", "consent.id"]),
+        ForeignKeyConstraint(
+            ["company_id", "application_id"], ["application.company_id", "application.id"]
+        ),
+        Index("ix_relay_application", "company_id", "application_id"),
+        Index("ix_relay_candidate", "company_id", "candidate_id"),
+        Index("ix_relay_agency", "agency_id", "id"),
+        Index("ix_relay_forward_at", "forward_at", postgresql_where="state = 'queued'"),
+    )
+
+    company_id: str = Field(primary_key=True, foreign_key="company.id")
+    id: str = Field(primary_key=True)
+    agency_id: str = Field(foreign_key="agency.id")
+    application_id: str
+    candidate_id: str
+    consent_id: str
+    state: str = "queued"
+    version: int = 1
+    reason: str | None = None
+    forward_at: datetime = instant()
+    forwarded_at: datetime | None = instant(default=None)
+    closed_at: datetime | None = instant(default=None)
+    created_at: datetime = instant()
+
+
+class RelayEvent(Row, table=True):
+    """A fact the agency reported, or that the platform noted, about a relay (append-only)."""
+
+    __tablename__ = "relay_event"
+    __table_args__ = (
+        ForeignKeyConstraint(["company_id", "relay_id"], ["relay.company_id", "relay.id"]),
+        Index("ix_relay_event_relay", "company_id", "relay_id"),
+    )
+
+    company_id: str = Field(primary_key=True)
+    id: str = Field(primary_key=True)
+    agency_id: str
+    relay_id: str
+    type: str
+    reason: str | None = None
+    at: datetime = instant()
+    actor: str
+    noted_at: datetime = instant()
+
+
+class FeedItem(Row, table=True):
+    """The one current line of a relay in its agency's feed. A change gives it a new place.
+
+    Read in (xid, position) order below the snapshot's xmin: only that order loses nothing while
+    transactions commit out of turn.
+    """
+
+    __tablename__ = "feed_item"
+    __table_args__ = (
+        one_of("op", ("upsert", "remove")),
+        Index("ix_feed_item_order", "agency_id", "xid", "position"),
+    )
+
+    agency_id: str = Field(primary_key=True)
+    relay_id: str = Field(primary_key=True)
+    company_id: str
+    xid: int = Field(
+        sa_column=Column(Xid8, nullable=False, server_default=text("pg_current_xact_id()"))
+    )
+    position: int = Field(sa_column=Column(BigInteger, Identity(always=False), nullable=False))
+    op: str
+    version: int
+    reason: str | None = None
+    changed_at: datetime = instant()
+
+
+class Provision(Row, table=True):
+    """The statutory record of a hand-over (個人情報保護法 29, 規則 19-21): who, what, to whom, when.
+
+    `person` is the candidate's name sealed with the record key; it survives erasure of the rest.
+    Reads of the same package version extend `last_provided_at` of one record (規則 19: batch).
+    """
+
+    __tablename__ = "provision"
+    __table_args__ = (
+        ForeignKeyConstraint(["company_id", "relay_id"], ["relay.company_id", "relay.id"]),
+        Index(
+            "uq_provision_package",
+            "company_id",
+            "relay_id",
+            "content_sha256",
+            "channel",
+            unique=True,
+        ),
+        Index("ix_provision_candidate", "company_id", "candidate_id"),
+        Index("ix_provision_agency", "agency_id", "relay_id"),
+    )
+
+    company_id: str = Field(primary_key=True)
+    id: str = Field(primary_key=True)
+    agency_id: str
+    relay_id: str
+    candidate_id: str
+    consent_id: str
+    consent_event_id: str
+    consent_text_sha256: str
+    recipient_name: str
+    recipient_address: str
+    recipient_representative: str
+    person: bytes
+    items: list[str] = document()
+    channel: str
+    client_id: str
+    package_version: int
+    content_sha256: str
+    provided_at: datetime = instant()
+    last_provided_at: datetime = instant()
+    retention_until: date
+
+
+class StopNotice(Row, table=True):
+    """An agency that holds data is told to stop, and must say that it has."""
+
+    __tablename__ = "stop_notice"
+    __table_args__ = (
+        one_of("kind", ("withdrawn", "erased")),
+        one_of("state", ("notified", "acknowledged", "overdue")),
+        ForeignKeyConstraint(["company_id", "relay_id"], ["relay.company_id", "relay.id"]),
+        Index("uq_stop_notice_relay", "company_id", "relay_id", "kind", unique=True),
+        Index("ix_stop_notice_agency", "agency_id", "relay_id"),
+        Index("ix_stop_notice_look_at", "look_at", postgresql_where="look_at IS NOT NULL"),
+    )
+
+    company_id: str = Field(primary_key=True)
+    id: str = Field(primary_key=True)
+    agency_id: str
+    relay_id: str
+    candidate_id: str
+    kind: str
+    state: str = "notified"
+    due_on: date
+    answer: str | None = None
+    acknowledged_at: datetime | None = instant(default=None)
+    look_at: datetime | None = instant(default=None)
+    created_at: datetime = instant()
+
+
+class Placement(Row, table=True):
+    """The agency reports that the person started somewhere. Where is never stored."""
+
+    __tablename__ = "placement"
+    __table_args__ = (
+        one_of("state", ("placed", "guaranteed", "early_left")),
+        one_of("employment_term", ("permanent", "fixed")),
+        ForeignKeyConstraint(["company_id", "relay_id"], ["relay.company_id", "relay.id"]),
+        Index("uq_placement_relay", "company_id", "relay_id", unique=True),
+        Index("ix_placement_agency", "agency_id", "id"),
+        Index("ix_placement_guarantee", "guarantee_end_on", postgresql_where="state = 'placed'"),
+    )
+
+    company_id: str = Field(primary_key=True)
+    id: str = Field(primary_key=True)
+    agency_id: str
+    relay_id: str
+    agreement_id: str
+    agreement_version: int
+    started_on: date
+    employment_term: str
+    guarantee_end_on: date
+    attested_at: datetime = instant()
+    left_on: date | None = None
+    state: str = "placed"
+    created_at: datetime = instant()

@@ -1,0 +1,25 @@
+"""Every table of the house, imported so that the metadata is complete."""
+
+from sqlmodel import SQLModel
+
+from domain import (
+    agency,
+    application,
+    caller,
+    candidate,
+    company,
+    consent,
+    deadline,
+    delivery,
+    instance,
+    invitation,
+    notice,
+    relay,
+    webhook,
+)
+
+MODULES = (
+    agency, application, caller, candidate, company, consent, deadline, delivery, instance,
+    invitation, notice, relay, webhook,
+)  # fmt: skip
+METADATA = SQLModel.metadata

@@ -1,0 +1,107 @@
+"""A person's data under two keys: `profile` (erasable at once) and `record` (the legal clock)."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
+
+from domain.candidate import KEY_KINDS, Candidate, SubjectKey
+from domain.errors import Gone
+from domain.ports import Sealer
+
+
+async def make_keys(session: AsyncSession, sealer: Sealer, candidate: Candidate) -> None:
+    """Give a new candidate both data keys. The candidate row must have been flushed."""
+    for kind in KEY_KINDS:
+        session.add(
+            SubjectKey(
+                company_id=candidate.company_id,
+                candidate_id=candidate.id,
+                kind=kind,
+                wrapped=sealer.new_key(about="data-key"),
+            )
+        )
+    await session.flush()
+
+
+async def seal(
+    session: AsyncSession,
+    sealer: Sealer,
+    candidate: Candidate,
+    kind: str,
+    value: Any,
+    *,
+    about: str,
+) -> bytes:
+    """Seal a JSON value under one of the person's keys. `about` says where it will lie."""
+    key = await _key(session, candidate, kind)
+    plain = json.dumps(value, ensure_ascii=False).encode()
+    return sealer.seal(plain, about=f"{candidate.id}:{about}", key=_wrapped(key))
+
+
+async def unseal(
+    session: AsyncSession,
+    sealer: Sealer,
+    candidate: Candidate,
+    kind: str,
+    sealed: bytes,
+    *,
+    about: str,
+) -> Any:
+    """Open what `seal` closed. After erasure it cannot be opened: `Gone`."""
+    key = await _key(session, candidate, kind)
+    plain = sealer.open(sealed, about=f"{candidate.id}:{about}", key=_wrapped(key))
+    return json.loads(plain)
+
+
+async def profile_of(session: AsyncSession, sealer: Sealer, candidate: Candidate) -> dict[str, Any]:
+    """The candidate's profile: names, e-mail, phone, wishes; empty after erasure."""
+    if candidate.profile is None or candidate.erased_at is not None:
+        return {}
+    opened: dict[str, Any] = await unseal(
+        session, sealer, candidate, "profile", candidate.profile, about="profile"
+    )
+    return opened
+
+
+async def set_profile(
+    session: AsyncSession, sealer: Sealer, candidate: Candidate, profile: dict[str, Any]
+) -> None:
+    """Seal the profile and keep its look-up hashes in step."""
+    candidate.profile = await seal(session, sealer, candidate, "profile", profile, about="profile")
+    email, phone = profile.get("email"), profile.get("phone")
+    kana = f"{profile.get('family_name_kana') or ''}{profile.get('given_name_kana') or ''}"
+    birth = profile.get("birth_date") or ""
+    candidate.email_hmac = sealer.blind("email", email.strip().lower()) if email else None
+    candidate.phone_hmac = sealer.blind("phone", phone) if phone else None
+    candidate.kana_birth_hmac = sealer.blind("kana+birth", kana + birth) if kana and birth else None
+    session.add(candidate)
+
+
+async def destroy(session: AsyncSession, candidate: Candidate, kind: str, now: datetime) -> None:
+    """Destroy one key of a person: everything under it is unreadable from this commit on."""
+    key = await _key(session, candidate, kind)
+    if key is not None and key.wrapped is not None:
+        key.wrapped, key.destroyed_at = None, now
+        session.add(key)
+
+
+async def _key(session: AsyncSession, candidate: Candidate, kind: str) -> SubjectKey | None:
+    return (
+        await session.scalars(
+            select(SubjectKey).where(
+                col(SubjectKey.company_id) == candidate.company_id,
+                col(SubjectKey.candidate_id) == candidate.id,
+                col(SubjectKey.kind) == kind,
+            )
+        )
+    ).first()
+
+
+def _wrapped(key: SubjectKey | None) -> bytes:
+    if key is None or key.wrapped is None:
+        detail = "the person's data was erased"
+        raise Gone(detail, code="data_erased")
+    return key.wrapped
