@@ -32,18 +32,15 @@ def create_app(runtime: Runtime) -> FastAPI:
     )
     app.state.runtime = runtime
     errors.install(app)
-    for module in _routers(runtime):
+    for module in _routers():
         app.include_router(module.router)
+    if runtime.settings.mode == "demo":
+        app.include_router(importlib.import_module("api.demo.doors").router)
     app.add_middleware(Doorway, runtime=runtime)
     return app
 
 
-def _routers(runtime: Runtime) -> list[Any]:
+def _routers() -> list[Any]:
     names = sorted(found.name for found in pkgutil.iter_modules(api.routes.__path__))
     modules = [importlib.import_module(f"api.routes.{name}") for name in names]
-    return [
-        module
-        for module in modules
-        if hasattr(module, "router")
-        and (runtime.settings.mode != "production" or not getattr(module, "DEMO_ONLY", False))
-    ]
+    return [module for module in modules if hasattr(module, "router")]

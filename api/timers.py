@@ -23,7 +23,7 @@ _LIMIT = 500
 
 @dataclass(frozen=True)
 class Timer:
-    """A due time somewhere: `due_sql` selects (tenant, id, due) of rows due by `:now`, oldest first."""
+    """A due time somewhere: `due_sql` selects (tenant, id) of rows due by `:now`, oldest first."""
 
     name: str
     due_sql: str
@@ -38,7 +38,10 @@ TIMERS: list[Timer] = []
 def timer(
     name: str, *, table: str, column: str, act: Act, where: str = "true", tenant: str = "company"
 ) -> None:
-    """Register a sweep over `table.column`. `where` repeats the partial index's condition."""
+    """Register a sweep over `table.column`. `where` repeats the partial index's condition.
+
+    `tenant` names the key's column: `company`, `agency`, or `tenant` where it may be either.
+    """
     key = f"{tenant}_id"
     TIMERS.append(
         Timer(
@@ -79,7 +82,7 @@ async def _due(runtime: Runtime, one: Timer, now: datetime) -> list[tuple[str, s
 
 
 def _tenant(runtime: Runtime, one: Timer, tenant_id: str) -> Any:
-    if one.tenant == "agency":
+    if one.tenant == "agency" or tenant_id.startswith("agy_"):
         return runtime.database.transaction(agency_id=tenant_id)
     return runtime.database.transaction(company_id=tenant_id)
 

@@ -25,6 +25,7 @@ log = structlog.get_logger()
 work.load()
 _BATCH = 20
 _HEARTBEAT_SECONDS = 10
+_LEASE = timedelta(seconds=10)  # a dead worker's job is taken over after this long
 
 
 class Worker:
@@ -46,7 +47,11 @@ class Worker:
             self._queue = PgQueuer(driver, channel=SETTINGS.channel, queries=queries(driver))
             jobs.register(self._queue, self.runtime)
             tasks = [
-                asyncio.create_task(self._queue.run(timedelta(seconds=5), batch_size=_BATCH)),
+                asyncio.create_task(
+                    self._queue.run(
+                        timedelta(seconds=5), batch_size=_BATCH, heartbeat_timeout=_LEASE
+                    )
+                ),
                 asyncio.create_task(self._sweep_forever()),
                 asyncio.create_task(self._beat()),
             ]
@@ -77,7 +82,7 @@ class Worker:
             try:
                 await self.sweep()
             except Exception as error:
-                log.error("sweep_failed", kind=type(error).__name__, exc_info=error)
+                log.exception("sweep_failed", kind=type(error).__name__)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), self.runtime.settings.sweep_seconds)
 

@@ -29,6 +29,8 @@ class Agency(Row, table=True):
     privacy_url: str
     contact_days: int = 3
     state: str = "active"
+    feed_read_at: datetime | None = instant(default=None)
+    """When it last looked at its feed: with a webhook endpoint the other way it hears of a stop."""
     created_at: datetime = instant()
 
     def may_receive(self, today: date) -> bool:

@@ -22,6 +22,7 @@ class Application(Row, table=True):
         ),
         Index("uq_application_external", "company_id", "connection_id", "external_id", unique=True),
         Index("ix_application_company_id_external_id", "company_id", "external_id"),
+        Index("ix_application_not_before", "not_before", postgresql_where="not_before IS NOT NULL"),
         Index("ix_application_company_id_candidate_id", "company_id", "candidate_id"),
     )
 

@@ -31,6 +31,7 @@ class Candidate(Row, table=True):
     phone_hmac: bytes | None = None
     kana_birth_hmac: bytes | None = None
     locale: str = "ja"
+    guardian_consent_at: datetime | None = instant(default=None)
     opted_out_at: datetime | None = instant(default=None)
     erased_at: datetime | None = instant(default=None)
     consent_seq: int = 0

@@ -12,7 +12,11 @@ PURPOSES = ("optin", "my_page", "join")
 
 
 class Invitation(Row, table=True):
-    """One per application. Answered by consent or decline, or it lapses after thirty days."""
+    """One per application. Answered by consent or decline, or it lapses after thirty days.
+
+    `mail_at` is when it goes out in a mail of its own (the ATS told the result); null: the link is
+    in the notice, or a person handed it over, or that mail has been written.
+    """
 
     __tablename__ = "invitation"
     __table_args__ = (
@@ -30,6 +34,7 @@ class Invitation(Row, table=True):
     candidate_id: str
     state: str = "invited"
     expires_at: datetime = instant()
+    mail_at: datetime | None = instant(default=None)
     reminded_at: datetime | None = instant(default=None)
     answered_at: datetime | None = instant(default=None)
     look_at: datetime | None = instant(default=None)

@@ -9,7 +9,7 @@ from domain.base import Row, instant, one_of
 
 KINDS = ("rejected", "passed", "interim")
 STATES = ("draft", "scheduled", "sent", "bounced", "cancelled")
-MAIL_STATES = ("queued", "sent", "bounced", "cancelled")
+MAIL_STATES = ("queued", "sending", "sent", "bounced", "cancelled")
 
 
 class Notice(Row, table=True):
@@ -28,7 +28,7 @@ class Notice(Row, table=True):
             postgresql_where="kind <> 'interim' AND state IN ('draft', 'scheduled')",
         ),
         Index("ix_notice_application", "company_id", "application_id"),
-        Index("ix_notice_send_at", "send_at", postgresql_where="state = 'scheduled'"),
+        Index("ix_notice_send_at", "send_at", postgresql_where="state = 'scheduled' AND mail_id IS NULL"),
     )  # fmt: skip
 
     company_id: str = Field(primary_key=True)
@@ -49,8 +49,9 @@ class Mail(Row, table=True):
     """The outbox of mails. Written in the transaction that is the reason, sent by a worker.
 
     `tenant_id` is the company or the agency it is sent for. `sealed` holds address, subject and
-    bodies under the instance key; it is emptied after sending unless the demo keeps a mailbox. `about` names what the mail is for (`notice:ntc_…`) and is
-    unique, so a mail asked for twice is written once.
+    bodies under the instance key; it is emptied after sending unless the demo keeps a mailbox.
+    `about` names what the mail is for (`notice:ntc_…`) and is unique, so a mail asked for twice is
+    written once. `retry_at` is when the sweep looks again while the mail is queued or sending.
     """
 
     __tablename__ = "mail"
@@ -58,7 +59,7 @@ class Mail(Row, table=True):
         one_of("state", MAIL_STATES),
         Index("uq_mail_about", "tenant_id", "about", unique=True),
         Index("ix_mail_candidate", "tenant_id", "candidate_id"),
-        Index("ix_mail_retry_at", "retry_at", postgresql_where="state = 'queued'"),
+        Index("ix_mail_retry_at", "retry_at", postgresql_where="retry_at IS NOT NULL"),
     )
 
     tenant_id: str = Field(primary_key=True)
@@ -73,3 +74,14 @@ class Mail(Row, table=True):
     error: str | None = None
     created_at: datetime = instant()
     sent_at: datetime | None = instant(default=None)
+
+
+class Suppression(Row, table=True):
+    """An address that does not exist (SMTP 550, 551, 553): nothing more is sent there."""
+
+    __tablename__ = "suppression"
+
+    tenant_id: str = Field(primary_key=True)
+    email_hmac: bytes = Field(primary_key=True)
+    reply_code: int
+    at: datetime = instant()

@@ -63,6 +63,36 @@ class Texts(Protocol):
 
 
 @dataclass(frozen=True)
+class Letter:
+    """One mail to one address, ready to go. `id` makes the Message-ID: a repetition is visible."""
+
+    id: str
+    to: str
+    from_name: str
+    subject: str
+    text: str
+    html: str
+    at: datetime
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Undeliverable(Exception):  # noqa: N818
+    """A mail server said no. `permanent`: asking again does not help; the address is at fault."""
+
+    def __init__(self, reason: str, *, code: int = 0, permanent: bool = False) -> None:
+        super().__init__(reason)
+        self.reason, self.code, self.permanent = reason, code, permanent
+
+
+class Mailer(Protocol):
+    """Hands mails to a mail server."""
+
+    async def send(self, letter: Letter) -> None:
+        """Return when the server has taken responsibility; raises `Undeliverable` otherwise."""
+        ...
+
+
+@dataclass(frozen=True)
 class Incoming:
     """A raw delivery as an adapter sees it: header names in lower case, the body's exact bytes."""
 

@@ -6,14 +6,74 @@ from sqlalchemy import BigInteger, Column, ForeignKeyConstraint, Identity, Index
 from sqlmodel import Field
 
 from domain.base import Row, Xid8, document, instant, one_of
+from domain.errors import StepNotAllowed
 
 STATES = (
     "queued", "forwarded", "accepted", "declined", "contacted", "met", "recommended", "offered",
     "placed", "guaranteed", "early_left", "withdrawn", "closed_no_placement", "expired",
 )  # fmt: skip
 DECLINE_REASONS = (
-    "already_registered", "out_of_scope", "no_capacity", "unreachable", "candidate_declined", "other",
+    "already_registered", "out_of_scope", "no_capacity", "unreachable", "candidate_declined",
+    "other",
 )  # fmt: skip
+
+EVENT_KINDS = (
+    "relay.created", "relay.updated", "relay.withdrawn", "relay.corrected", "relay.erased",
+)  # fmt: skip
+URGENT_KINDS = frozenset({"relay.withdrawn", "relay.corrected", "relay.erased"})
+"""Told to every endpoint of the agency, whatever it subscribed to, and before anything else."""
+REPORTS = ("accepted", "declined", "contacted", "met", "recommended", "offered", "closed")
+"""What an agency may report besides a placement."""
+
+_PROGRESS = ("forwarded", "accepted", "contacted", "met", "recommended", "offered")
+"""The way to an offer. A report names how far it got, so the furthest one decides."""
+_OPEN = ("queued", *_PROGRESS)
+_STARTED = ("placed", "guaranteed", "early_left")
+_ENDED = ("declined", "closed_no_placement", "expired", *_STARTED)
+
+NEXT: dict[tuple[str, str], str] = {
+    ("queued", "forwarded"): "forwarded",
+    # Progress in any order, also with steps left out: the furthest stands.
+    **{
+        (state, fact): max(state, fact, key=_PROGRESS.index)
+        for state in _PROGRESS
+        for fact in _PROGRESS[1:]
+    },
+    # A refusal is an answer to the hand-over, not a way out later: that is `closed`.
+    ("forwarded", "declined"): "declined",
+    ("declined", "declined"): "declined",
+    **{(state, "closed"): "closed_no_placement" for state in (*_PROGRESS, "closed_no_placement")},
+    # Facts that arrive after the end change nothing.
+    **{("closed_no_placement", fact): "closed_no_placement" for fact in _PROGRESS[1:]},
+    **{(state, fact): state for state in _STARTED for fact in _PROGRESS[1:]},
+    # A start inside the ownership window counts, also when the relay had ended before.
+    **{(state, "placed"): "placed" for state in _PROGRESS},
+    **{(state, "placed"): "placed" for state in ("declined", "closed_no_placement", "expired")},
+    ("placed", "guaranteed"): "guaranteed",
+    ("placed", "early_left"): "early_left",
+    # The agency may report late that somebody left inside the guarantee.
+    ("guaranteed", "early_left"): "early_left",
+    # A withdrawal ends what is open. What has ended keeps its result; its data is stopped all the
+    # same (stop notice, feed, package): credit rights survive a withdrawal, data does not.
+    **{(state, "withdrawn"): "withdrawn" for state in (*_OPEN, "withdrawn")},
+    **{(state, "withdrawn"): state for state in _ENDED},
+    **{(state, "expired"): "expired" for state in (*_OPEN, "expired")},
+    **{(state, "expired"): state for state in ("withdrawn", *_ENDED) if state != "expired"},
+}
+"""(state, fact) → state. What is not listed is refused."""
+
+
+def advance(state: str, fact: str) -> str:
+    """The state after a fact; raises `StepNotAllowed` (409) where the table has no line."""
+    try:
+        return NEXT[state, fact]
+    except KeyError:
+        raise StepNotAllowed(state, fact) from None
+
+
+def is_open(state: str) -> bool:
+    """Whether the agency is still at work on it: only then a package may be read."""
+    return state in _PROGRESS
 
 
 class Relay(Row, table=True):
@@ -78,6 +138,7 @@ class FeedItem(Row, table=True):
     __table_args__ = (
         one_of("op", ("upsert", "remove")),
         Index("ix_feed_item_order", "agency_id", "xid", "position"),
+        Index("ix_feed_item_removed", "changed_at", postgresql_where="op = 'remove'"),
     )
 
     agency_id: str = Field(primary_key=True)
@@ -94,7 +155,7 @@ class FeedItem(Row, table=True):
 
 
 class Provision(Row, table=True):
-    """The statutory record of a hand-over (個人情報保護法 29, 規則 19-21): who, what, to whom, when.
+    """The statutory record of a hand-over: who, what, to whom (個人情報保護法 29, 規則 19-21).
 
     `person` is the candidate's name sealed with the record key; it survives erasure of the rest.
     Reads of the same package version extend `last_provided_at` of one record (規則 19: batch).
@@ -160,6 +221,8 @@ class StopNotice(Row, table=True):
     due_on: date
     answer: str | None = None
     acknowledged_at: datetime | None = instant(default=None)
+    escalated_at: datetime | None = instant(default=None)
+    """From here on nothing new goes to this agency until it has answered."""
     look_at: datetime | None = instant(default=None)
     created_at: datetime = instant()
 

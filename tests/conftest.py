@@ -2,16 +2,23 @@
 
 import asyncio
 import base64
+import functools
 import os
+import secrets
 import tempfile
 import warnings
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import httpx2
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from fastapi import FastAPI
 from pydantic import SecretStr
 from sqlalchemy import URL, make_url
 
@@ -20,6 +27,7 @@ from api.app import create_app
 from api.clock import Clock
 from api.runtime import Runtime, app_password
 from api.settings import Settings
+from tests.factories import World, make_world, token_for
 
 START = datetime(2026, 6, 2, 1, 0, tzinfo=UTC)  # a Tuesday, 10:00 in Tokyo
 
@@ -48,12 +56,20 @@ def server() -> Iterator[URL]:
             started.cleanup()
 
 
+@functools.cache
+def signing_key() -> str:
+    """One EC P-256 key for all tests of a run."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
 def settings_for(url: URL, **more: object) -> Settings:
     key = base64.b64encode(bytes(range(32))).decode()
     values: dict[str, object] = {
         "DATABASE_URL": SecretStr(url.render_as_string(hide_password=False)),
         "keys": SecretStr(f"k1:{key}"),
         "pepper": SecretStr("a pepper for tests only"),
+        "signing_key": SecretStr(signing_key()),
         "mode": "test",
         "public_url": "http://relay.test",
         "allow_private_networks": True,
@@ -118,6 +134,53 @@ async def client(runtime: Runtime) -> AsyncIterator[httpx2.AsyncClient]:
     """A client on the real app, over ASGI."""
     transport = httpx2.ASGITransport(create_app(runtime), raise_app_exceptions=False)
     async with httpx2.AsyncClient(transport=transport, base_url="http://relay.test") as made:
+        yield made
+
+
+@asynccontextmanager
+async def api_client(
+    runtime: Runtime, credentials: tuple[str, str], *, app: FastAPI | None = None
+) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client on the real app that presents a fresh bearer token with every request.
+
+    A token is fetched through the real token endpoint whenever the clock has left the last one
+    behind; POSTs get an `Idempotency-Key` of their own unless the test names one.
+    """
+    transport = httpx2.ASGITransport(app or create_app(runtime), raise_app_exceptions=False)
+    held: dict[str, Any] = {"token": "", "at": None}
+
+    async def sign(request: httpx2.Request) -> None:
+        now = runtime.clock()
+        if held["at"] is None or now - held["at"] > timedelta(minutes=10):
+            async with httpx2.AsyncClient(transport=transport, base_url=str(made.base_url)) as door:
+                held["token"], held["at"] = await token_for(door, credentials), now
+        request.headers.setdefault("authorization", f"Bearer {held['token']}")
+        if request.method == "POST":
+            request.headers.setdefault("idempotency-key", secrets.token_hex(12))
+
+    async with httpx2.AsyncClient(
+        transport=transport, base_url="http://relay.test", event_hooks={"request": [sign]}
+    ) as made:
+        yield made
+
+
+@pytest.fixture
+async def world(runtime: Runtime) -> World:
+    """One company, two agencies, their clients and connections."""
+    return await make_world(runtime)
+
+
+@pytest.fixture
+async def company_api(runtime: Runtime, world: World) -> AsyncIterator[httpx2.AsyncClient]:
+    """The company's program, signed in with every scope of its kind."""
+    async with api_client(runtime, world.company_client) as made:
+        yield made
+
+
+@pytest.fixture
+async def agency_api(runtime: Runtime, world: World) -> AsyncIterator[httpx2.AsyncClient]:
+    """The first agency's program, signed in with every scope of its kind."""
+    async with api_client(runtime, world.agency_clients[0]) as made:
         yield made
 
 

@@ -108,3 +108,12 @@ async def work(runtime: Runtime) -> None:
         await drain(runtime)
         if looked == 0:
             return
+
+
+async def token_for(client: Any, credentials: tuple[str, str], scope: str = "") -> str:
+    """A bearer token from the real token endpoint. `client` is a client on the app."""
+    form = {"grant_type": "client_credentials", **({"scope": scope} if scope else {})}
+    answer = await client.post("/oauth/token", data=form, auth=credentials)
+    assert answer.status_code == 200, answer.text
+    token: str = answer.json()["access_token"]
+    return token

@@ -10,8 +10,9 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
 
-from domain.access import as_agency, as_company
+from domain.access import as_agency, as_company, as_system
 from domain.agency import Agency, Agreement, AgreementVersion
 from domain.caller import AGENCY_SCOPES, COMPANY_SCOPES, Member, OAuthClient, SignInLink
 from domain.company import Company
@@ -137,6 +138,15 @@ async def register_member(
     session.add(member)
     await session.flush()
     return member
+
+
+async def member_by_email(session: AsyncSession, sealer: Sealer, email: str) -> Member | None:
+    """The person with this address, whoever they work for (sign-in happens before the tenant)."""
+    hashed = sealer.blind("member-email", email.strip().lower())
+    async with as_system(session):
+        return (
+            await session.scalars(select(Member).where(col(Member.email_hmac) == hashed))
+        ).first()
 
 
 async def claim_link(session: AsyncSession, member: Member, *, now: datetime) -> str:

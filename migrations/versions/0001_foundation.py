@@ -16,7 +16,7 @@ OF_COMPANY = (
     "subject_key",
 )  # fmt: skip
 OF_BOTH = (
-    "agreement", "agreement_version", "feed_item", "placement", "provision", "relay",
+    "agreement", "agreement_version", "feed_item", "placement", "provision",
     "relay_event", "stop_notice", "member", "oauth_client",
 )  # fmt: skip
 OF_AGENCY = ("webhook_endpoint", "webhook_message")
@@ -26,8 +26,8 @@ NO_TENANT = (
 )  # fmt: skip
 APPEND_ONLY = ("agreement_version", "ats_event", "consent_event", "consent_text", "relay_event")
 SYSTEM_READS = (
-    "agency", "ats_connection", "candidate_link", "company", "consent", "deadline", "delivery",
-    "invitation", "mail", "member", "notice", "oauth_client", "placement", "relay", "stop_notice",
+    "agency", "application", "ats_connection", "candidate_link", "company", "consent", "deadline", "delivery",
+    "feed_item", "invitation", "mail", "member", "notice", "oauth_client", "placement", "relay", "stop_notice",
     "webhook_endpoint", "webhook_message",
 )  # fmt: skip
 ADDED = "SELECT, INSERT"
@@ -62,6 +62,7 @@ def upgrade() -> None:
         sa.Column("privacy_url", sa.Text(), nullable=False),
         sa.Column("contact_days", sa.Integer(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("feed_read_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint(
             "state IN ('pending_verification', 'active', 'suspended', 'expired', 'terminated')",
@@ -117,6 +118,13 @@ def upgrade() -> None:
     op.create_index(
         "ix_feed_item_order", "feed_item", ["agency_id", "xid", "position"], unique=False
     )
+    op.create_index(
+        "ix_feed_item_removed",
+        "feed_item",
+        ["changed_at"],
+        unique=False,
+        postgresql_where="op = 'remove'",
+    )
     op.create_table(
         "heartbeat",
         sa.Column("worker", sa.Text(), nullable=False),
@@ -144,15 +152,28 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
-            "state IN ('queued', 'sent', 'bounced', 'cancelled')", name=op.f("ck_mail_state_known")
+            "state IN ('queued', 'sending', 'sent', 'bounced', 'cancelled')",
+            name=op.f("ck_mail_state_known"),
         ),
         sa.PrimaryKeyConstraint("tenant_id", "id", name=op.f("pk_mail")),
     )
     op.create_index("ix_mail_candidate", "mail", ["tenant_id", "candidate_id"], unique=False)
     op.create_index(
-        "ix_mail_retry_at", "mail", ["retry_at"], unique=False, postgresql_where="state = 'queued'"
+        "ix_mail_retry_at",
+        "mail",
+        ["retry_at"],
+        unique=False,
+        postgresql_where="retry_at IS NOT NULL",
     )
     op.create_index("uq_mail_about", "mail", ["tenant_id", "about"], unique=True)
+    op.create_table(
+        "suppression",
+        sa.Column("tenant_id", sa.Text(), nullable=False),
+        sa.Column("email_hmac", sa.LargeBinary(), nullable=False),
+        sa.Column("reply_code", sa.Integer(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "email_hmac", name=op.f("pk_suppression")),
+    )
     op.create_table(
         "agreement",
         sa.Column("company_id", sa.Text(), nullable=False),
@@ -204,6 +225,7 @@ def upgrade() -> None:
         sa.Column("phone_hmac", sa.LargeBinary(), nullable=True),
         sa.Column("kana_birth_hmac", sa.LargeBinary(), nullable=True),
         sa.Column("locale", sa.Text(), nullable=False),
+        sa.Column("guardian_consent_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("opted_out_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("erased_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("consent_seq", sa.Integer(), nullable=False),
@@ -310,6 +332,7 @@ def upgrade() -> None:
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("first_failure_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("last_success_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("next_slot_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint(
             "payload_mode IN ('thin', 'sealed')",
@@ -382,6 +405,13 @@ def upgrade() -> None:
         "application",
         ["company_id", "candidate_id"],
         unique=False,
+    )
+    op.create_index(
+        "ix_application_not_before",
+        "application",
+        ["not_before"],
+        unique=False,
+        postgresql_where="not_before IS NOT NULL",
     )
     op.create_index(
         "ix_application_company_id_external_id",
@@ -658,13 +688,18 @@ def upgrade() -> None:
         sa.Column("type", sa.Text(), nullable=False),
         sa.Column("company_id", sa.Text(), nullable=True),
         sa.Column("relay_id", sa.Text(), nullable=True),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
         sa.Column("urgent", sa.Boolean(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("next_attempt_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("claimed_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("last_attempt_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("last_status", sa.Integer(), nullable=True),
         sa.Column("last_error", sa.Text(), nullable=True),
+        sa.Column("last_answer", sa.Text(), nullable=True),
+        sa.Column("last_duration_ms", sa.Integer(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("delivered_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
@@ -679,6 +714,14 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("agency_id", "id", name=op.f("pk_webhook_message")),
     )
+    op.create_index(
+        "ix_webhook_message_claimed",
+        "webhook_message",
+        ["agency_id", "endpoint_id"],
+        unique=False,
+        postgresql_where="claimed_until IS NOT NULL",
+    )
+    op.create_index("uq_webhook_message_key", "webhook_message", ["agency_id", "key"], unique=True)
     op.create_index(
         "ix_webhook_message_due",
         "webhook_message",
@@ -729,6 +772,7 @@ def upgrade() -> None:
         sa.Column("candidate_id", sa.Text(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("mail_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("reminded_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("answered_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("look_at", sa.DateTime(timezone=True), nullable=True),
@@ -790,7 +834,7 @@ def upgrade() -> None:
         "notice",
         ["send_at"],
         unique=False,
-        postgresql_where="state = 'scheduled'",
+        postgresql_where="state = 'scheduled' AND mail_id IS NULL",
     )
     op.create_index(
         "uq_notice_living_result",
@@ -1001,6 +1045,7 @@ def upgrade() -> None:
         sa.Column("due_on", sa.Date(), nullable=False),
         sa.Column("answer", sa.Text(), nullable=True),
         sa.Column("acknowledged_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("escalated_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("look_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint(
@@ -1043,7 +1088,10 @@ def guards() -> list[str]:
         made += tenancy.tenant(table, company, agency, grants=_grants(table))
     for table in OF_AGENCY:
         made += tenancy.tenant(table, agency)
+    # An agency sees a relay from the moment it was forwarded to it, not while it waits.
+    made += tenancy.tenant("relay", company, f"{agency} AND forwarded_at IS NOT NULL")
     made += tenancy.tenant("mail", MAIL_OF)
+    made += tenancy.tenant("suppression", MAIL_OF)
     made += tenancy.tenant(
         "company", "id = current_setting('relay.company_id', true)", grants="SELECT, INSERT, UPDATE"
     )
@@ -1057,8 +1105,9 @@ def guards() -> list[str]:
         made += tenancy.system_reads(table)
     for table in APPEND_ONLY:
         made += tenancy.append_only(table)
-    # A repeated read of the same package extends the record; nothing else of it ever changes.
-    made += [f"GRANT UPDATE (last_provided_at) ON provision TO {tenancy.APP}"]
+    # A repeated read of the same package extends the record (規則 19, 21: three years from the
+    # last provision); nothing else of it ever changes.
+    made += [f"GRANT UPDATE (last_provided_at, retention_until) ON provision TO {tenancy.APP}"]
     return made
 
 
@@ -1130,7 +1179,11 @@ def downgrade() -> None:
         table_name="notice",
         postgresql_where="kind <> 'interim' AND state IN ('draft', 'scheduled')",
     )
-    op.drop_index("ix_notice_send_at", table_name="notice", postgresql_where="state = 'scheduled'")
+    op.drop_index(
+        "ix_notice_send_at",
+        table_name="notice",
+        postgresql_where="state = 'scheduled' AND mail_id IS NULL",
+    )
     op.drop_index("ix_notice_application", table_name="notice")
     op.drop_table("notice")
     op.drop_index("uq_invitation_application", table_name="invitation")
@@ -1140,6 +1193,12 @@ def downgrade() -> None:
     op.drop_table("invitation")
     op.drop_index("uq_interview_external", table_name="interview")
     op.drop_table("interview")
+    op.drop_index("uq_webhook_message_key", table_name="webhook_message")
+    op.drop_index(
+        "ix_webhook_message_claimed",
+        table_name="webhook_message",
+        postgresql_where="claimed_until IS NOT NULL",
+    )
     op.drop_index("ix_webhook_message_endpoint", table_name="webhook_message")
     op.drop_index(
         "ix_webhook_message_due", table_name="webhook_message", postgresql_where="state = 'pending'"
@@ -1173,6 +1232,11 @@ def downgrade() -> None:
     op.drop_index("ix_ats_event_application", table_name="ats_event")
     op.drop_table("ats_event")
     op.drop_index("uq_application_external", table_name="application")
+    op.drop_index(
+        "ix_application_not_before",
+        table_name="application",
+        postgresql_where="not_before IS NOT NULL",
+    )
     op.drop_index("ix_application_company_id_external_id", table_name="application")
     op.drop_index("ix_application_company_id_candidate_id", table_name="application")
     op.drop_table("application")
@@ -1198,11 +1262,15 @@ def downgrade() -> None:
     op.drop_index("ix_agreement_agency_id", table_name="agreement")
     op.drop_table("agreement")
     op.drop_index("uq_mail_about", table_name="mail")
-    op.drop_index("ix_mail_retry_at", table_name="mail", postgresql_where="state = 'queued'")
+    op.drop_index("ix_mail_retry_at", table_name="mail", postgresql_where="retry_at IS NOT NULL")
     op.drop_index("ix_mail_candidate", table_name="mail")
     op.drop_table("mail")
+    op.drop_table("suppression")
     op.drop_table("instance_fact")
     op.drop_table("heartbeat")
+    op.drop_index(
+        "ix_feed_item_removed", table_name="feed_item", postgresql_where="op = 'remove'"
+    )
     op.drop_index("ix_feed_item_order", table_name="feed_item")
     op.drop_table("feed_item")
     op.drop_table("company")

@@ -1,0 +1,254 @@
+"""`relay`: everything an operator does, on one page."""
+
+import asyncio
+import secrets as random
+import sys
+from collections.abc import Coroutine
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from api import logs, schema, serve
+from api.demo import place
+from api.runtime import Runtime, app_password, owner_url
+from api.settings import Settings
+from domain import jobs as queue
+from domain.flows import open_account
+
+cli = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+keys = typer.Typer(no_args_is_help=True, help="The instance's key ring.")
+jobs = typer.Typer(no_args_is_help=True, help="Jobs that were given up and held.")
+ledger = typer.Typer(no_args_is_help=True, help="The ledger of credits.")
+bench = typer.Typer(
+    no_args_is_help=True, help="Measurements, as ratios to a floor of the same run."
+)
+for name, group in (("keys", keys), ("jobs", jobs), ("ledger", ledger), ("bench", bench)):
+    cli.add_typer(group, name=name)
+console = Console()
+
+
+def _runtime() -> Runtime:
+    logs.set_up()
+    return Runtime.build(Settings())
+
+
+def _run(work: Coroutine[Any, Any, Any]) -> Any:
+    return asyncio.run(work)
+
+
+@cli.command()
+def dev(
+    history: Annotated[bool, typer.Option(help="Play a year of hiring on the first start.")] = True,
+) -> None:
+    """The demo: embedded database, API and worker in one process, invented people, own clock."""
+    from api.demo.show import Demo  # noqa: PLC0415 - production never loads the demo
+
+    logs.set_up(level="ERROR")
+    settings = Settings(mode="demo", allow_private_networks=True)
+    Demo(settings, console, with_history=history).run()
+
+
+@cli.command("serve")
+def serve_command() -> None:
+    """The API. Start as many as you like on one PostgreSQL."""
+    asyncio.run(serve.serve(_runtime()))
+
+
+@cli.command()
+def worker() -> None:
+    """A worker: jobs and sweeps. Start as many as you like on one PostgreSQL."""
+    asyncio.run(serve.work(_runtime()))
+
+
+@cli.command()
+def migrate(
+    revision: Annotated[str, typer.Argument(help="`head`, or `base` to take all back.")] = "head",
+) -> None:
+    """Bring the database's schema to a revision."""
+    settings = Settings()
+    if revision == "base":
+        asyncio.run(schema.downgrade(owner_url(settings)))
+    else:
+        asyncio.run(schema.upgrade(owner_url(settings), app_password(settings), revision))
+    console.print(f"The schema stands at {revision}.")
+
+
+@cli.command()
+def bootstrap(
+    company: Annotated[str, typer.Option(prompt=True, help="The company's name.")],
+    slug: Annotated[str, typer.Option(prompt=True, help="Short name for its /join link.")],
+    address: Annotated[str, typer.Option(prompt=True)],
+    representative: Annotated[str, typer.Option(prompt=True)],
+    contact: Annotated[str, typer.Option(prompt=True, help="Recruiting desk in signatures.")],
+    harassment_contact: Annotated[str, typer.Option(prompt=True)],
+    privacy_officer: Annotated[str, typer.Option(prompt=True)],
+    privacy_contact: Annotated[str, typer.Option(prompt=True)],
+    admin_email: Annotated[str, typer.Option(prompt=True, help="Who signs in first.")],
+    admin_name: Annotated[str, typer.Option(prompt=True)],
+) -> None:
+    """The first company, its API client and its administrator. Secrets are shown once."""
+    facts = {
+        "name": company, "slug": slug, "address": address, "representative": representative,
+        "contact": contact, "harassment_contact": harassment_contact,
+        "privacy_officer": privacy_officer, "privacy_contact": privacy_contact,
+    }  # fmt: skip
+    _run(_bootstrap(_runtime(), facts, admin_email, admin_name))
+
+
+async def _bootstrap(runtime: Runtime, facts: dict[str, str], email: str, name: str) -> None:
+    now, sealer = runtime.clock(), runtime.tools.sealer
+    async with runtime.database.transaction() as db:
+        company = await open_account.open_company(db, now=now, **facts)
+        client, secret = await open_account.register_client(
+            db, name="first client", now=now, company_id=company.id
+        )
+        member = await open_account.register_member(
+            db, sealer, email=email, name=name, roles=["admin", "head", "recruiter"], now=now,
+            company_id=company.id,
+        )  # fmt: skip
+        token = await open_account.claim_link(db, member, now=now)
+    await runtime.database.close()
+    _show_once({
+        "company": company.id,
+        "client_id": client.id,
+        "client_secret": secret,
+        "sign in (once, one hour)": f"{runtime.settings.base_url}/login/claim#{token}",
+    })  # fmt: skip
+
+
+@cli.command()
+def agency(
+    company_id: Annotated[str, typer.Option(prompt=True, help="The company it works with.")],
+    agency_name: Annotated[str, typer.Option("--name", prompt=True)],
+    address: Annotated[str, typer.Option(prompt=True)],
+    representative: Annotated[str, typer.Option(prompt=True)],
+    license_number: Annotated[str, typer.Option(prompt=True, help="e.g. 13-ユ-300001")],
+    license_valid_until: Annotated[str, typer.Option(prompt=True, help="yyyy-mm-dd")],
+    privacy_url: Annotated[str, typer.Option(prompt=True)],
+    agreement_number: Annotated[str, typer.Option(prompt=True)],
+    effective_on: Annotated[str, typer.Option(prompt=True, help="yyyy-mm-dd")],
+    guarantee_months: Annotated[int, typer.Option(prompt=True)] = 6,
+) -> None:
+    """A partner agency, its agreement with a company and its API client. Secrets are shown once."""
+    facts = {
+        "name": agency_name, "address": address, "representative": representative,
+        "license_number": license_number, "privacy_url": privacy_url,
+        "license_valid_until": date.fromisoformat(license_valid_until),
+    }  # fmt: skip
+    terms = {"guarantee": {"months": guarantee_months}}
+    agreement = (company_id, agreement_number, date.fromisoformat(effective_on), terms)
+    _run(_agency(_runtime(), facts, agreement))
+
+
+async def _agency(
+    runtime: Runtime, facts: dict[str, Any], agreement: tuple[str, str, date, dict[str, Any]]
+) -> None:
+    now = runtime.clock()
+    company_id, number, effective_on, terms = agreement
+    async with runtime.database.transaction() as db:
+        made = await open_account.open_agency(db, now=now, **facts)
+        await open_account.agree(
+            db, company_id, made.id, number=number, effective_on=effective_on, now=now, terms=terms
+        )
+        client, secret = await open_account.register_client(
+            db, name="first client", now=now, agency_id=made.id
+        )
+    await runtime.database.close()
+    _show_once({"agency": made.id, "client_id": client.id, "client_secret": secret})
+
+
+@cli.command("claim-link")
+def claim_link(email: Annotated[str, typer.Option(prompt=True)]) -> None:
+    """A fresh single-use sign-in link for somebody who has an account."""
+    _run(_claim_link(_runtime(), email))
+
+
+async def _claim_link(runtime: Runtime, email: str) -> None:
+    async with runtime.database.transaction() as db:
+        member = await open_account.member_by_email(db, runtime.tools.sealer, email)
+        if member is None:
+            console.print("Nobody has an account with this address.")
+            raise typer.Exit(1)
+        token = await open_account.claim_link(db, member, now=runtime.clock())
+    await runtime.database.close()
+    _show_once({"sign in (once, one hour)": f"{runtime.settings.base_url}/login/claim#{token}"})
+
+
+@cli.command()
+def openapi(
+    path: Annotated[Path, typer.Argument()] = Path("openapi/openapi.json"),
+) -> None:
+    """Write the API's description."""
+    from api.openapi import dump  # noqa: PLC0415 - builds the whole app
+
+    dump(path)
+    console.print(f"{path} is written.")
+
+
+@keys.command("new")
+def new_keys() -> None:
+    """Fresh secrets for the environment: a ring key, a pepper, a signing key. Nothing is stored."""
+    console.print(f"RELAY_KEYS={place.new_ring_key()}", soft_wrap=True)
+    console.print(f"RELAY_PEPPER={random.token_urlsafe(32)}", soft_wrap=True)
+    console.print(f'RELAY_SIGNING_KEY="{place.new_signing_key()}"', soft_wrap=True)
+
+
+@bench.command("ingest")
+def bench_ingest(seconds: float = 5, rounds: int = 3) -> None:
+    """ATS deliveries acknowledged per second against a bare route and pgbench."""
+    from bench.ingest import measure  # noqa: PLC0415 - measurements are no part of the product
+
+    measure(seconds, rounds, console)
+
+
+@jobs.command("list")
+def list_jobs() -> None:
+    """Jobs that failed and are held."""
+    held = _run(_on_queue(lambda q: q.list_failed_jobs(limit=1000)))
+    table = Table("id", "job", "since", "attempts")
+    for job in held:
+        table.add_row(str(job.id), job.entrypoint, job.created.isoformat(), str(job.attempts))
+    console.print(table if held else "No job is held.")
+
+
+@jobs.command("requeue")
+def requeue_jobs(
+    ids: Annotated[list[int] | None, typer.Argument(help="Which; none: all that are held.")] = None,
+) -> None:
+    """Let held jobs run again."""
+
+    async def again(q: Any) -> int:
+        chosen = ids or [job.id for job in await q.list_failed_jobs(limit=100_000)]
+        await q.requeue_jobs(chosen)
+        return len(chosen)
+
+    console.print(f"{_run(_on_queue(again))} jobs run again.")
+
+
+async def _on_queue(work: Any) -> Any:
+    runtime = _runtime()
+    try:
+        async with runtime.database.engine.connect() as connection:
+            raw = (await connection.get_raw_connection()).driver_connection
+            return await work(queue.queries(queue.AsyncpgDriver(raw)))
+    finally:
+        await runtime.database.close()
+
+
+def _show_once(facts: dict[str, str]) -> None:
+    for what, value in facts.items():
+        console.print(f"[bold]{what}[/]: {value}", soft_wrap=True)
+    console.print("[dim]Secrets are not stored and will not be shown again.[/]")
+
+
+def main() -> None:
+    """`python -m api.cli`."""
+    sys.exit(cli())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""The demo's clock: it moves forward when told, stopping wherever something is due on the way."""
+
+import asyncio
+from datetime import datetime, timedelta
+
+from api import jobs, timers
+from api.demo import facts
+from api.runtime import Runtime
+from domain.errors import Invalid
+
+_FACT = "demo_clock_offset_seconds"
+_LONG = timedelta(days=2)
+_IDLE_SECONDS = 20.0
+
+
+async def load(runtime: Runtime) -> None:
+    """Set the clock as the last run left it: starting again continues with the same time."""
+    kept = await facts.read(runtime, _FACT)
+    if kept is not None:
+        runtime.clock.offset = timedelta(seconds=float(kept))
+
+
+async def begin_earlier(runtime: Runtime, by: timedelta) -> None:
+    """Let the demo's time begin in the past, before anything has happened in it."""
+    runtime.clock.offset -= by
+    await facts.keep(runtime, _FACT, str(runtime.clock.offset.total_seconds()))
+
+
+async def advance(runtime: Runtime, target: datetime, lock: asyncio.Lock) -> None:
+    """Move to `target`, letting every timer act at its own time on the way, as in real life.
+
+    On a long way timers within the same hour act together: six months stay a matter of seconds.
+    """
+    async with lock:
+        if target < runtime.clock():
+            detail = "the clock never goes back"
+            raise Invalid(detail, code="clock_goes_back")
+        stride = timedelta(hours=1) if target - runtime.clock() > _LONG else timedelta(minutes=1)
+        while (due := await timers.next_due(runtime)) is not None and due <= target:
+            now = runtime.clock()
+            await _stand_at(runtime, min(target, max(due, now + stride)))
+            if runtime.clock() >= target:
+                break
+        await _stand_at(runtime, target)
+
+
+async def _stand_at(runtime: Runtime, moment: datetime) -> None:
+    runtime.clock.move_to(moment)
+    await facts.keep(runtime, _FACT, str(runtime.clock.offset.total_seconds()))
+    await timers.sweep(runtime, runtime.clock())
+    await settle(runtime)
+
+
+async def settle(runtime: Runtime, seconds: float = _IDLE_SECONDS) -> None:
+    """Wait until the worker has nothing left to do (or the time is up)."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + seconds
+    while loop.time() < end:
+        async with runtime.database.transaction() as session:
+            if await jobs.waiting(session) == 0:
+                return
+        await asyncio.sleep(0.01)

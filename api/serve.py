@@ -1,0 +1,93 @@
+"""Running processes: the API, the worker, or both in one (the demo)."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Awaitable, Callable
+
+import structlog
+import uvicorn
+
+from api.app import create_app
+from api.runtime import Runtime
+from api.worker import Worker
+
+log = structlog.get_logger()
+_RESTART_SECONDS = 1.0
+
+
+def http_server(runtime: Runtime) -> uvicorn.Server:
+    """Uvicorn over the app, without its own access log: paths may hold links."""
+    config = uvicorn.Config(
+        create_app(runtime),
+        host=runtime.settings.host,
+        port=runtime.settings.port,
+        log_level="warning",
+        access_log=False,
+        proxy_headers=True,
+        timeout_graceful_shutdown=10,
+        server_header=False,
+    )
+    return uvicorn.Server(config)
+
+
+async def keep_working(runtime: Runtime, stop: asyncio.Event) -> None:
+    """Run a worker; when its database connection breaks, begin again until told to stop."""
+    while not stop.is_set():
+        worker = Worker(runtime)
+        ending = asyncio.create_task(_end_with(worker, stop))
+        try:
+            await worker.run()
+        except Exception as error:
+            log.exception("worker_fell", kind=type(error).__name__)
+        finally:
+            ending.cancel()
+        if not stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), _RESTART_SECONDS)
+
+
+async def _end_with(worker: Worker, stop: asyncio.Event) -> None:
+    await stop.wait()
+    worker.stop()
+
+
+async def serve(runtime: Runtime) -> None:
+    """The API alone; Ctrl-C or SIGTERM ends it when open requests are answered."""
+    await http_server(runtime).serve()
+
+
+async def work(runtime: Runtime) -> None:
+    """A worker alone; Ctrl-C or SIGTERM ends it when jobs in hand are done."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, stop.set)
+    try:
+        await keep_working(runtime, stop)
+    finally:
+        await runtime.database.close()
+
+
+async def both(runtime: Runtime, ready: Callable[[], Awaitable[None]]) -> None:
+    """API and worker in one process; `ready` runs once the doors are open."""
+    server, stop = http_server(runtime), asyncio.Event()
+    serving = asyncio.create_task(server.serve())
+    working = asyncio.create_task(keep_working(runtime, stop))
+    while not server.started and not serving.done():
+        await asyncio.sleep(0.02)  # noqa: ASYNC110 - uvicorn offers no event to wait for
+    telling = asyncio.create_task(ready())
+    telling.add_done_callback(lambda task: _end_if_failed(task, server))
+    try:
+        await serving
+    finally:
+        stop.set()
+        telling.cancel()
+        await asyncio.gather(working, telling, return_exceptions=True)
+    if telling.done() and not telling.cancelled():
+        telling.result()
+
+
+def _end_if_failed(task: asyncio.Task[None], server: uvicorn.Server) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        server.should_exit = True
