@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import FastAPI
 
 import api.routes
-from api import errors
+from api import auth, errors, openapi
 from api.middleware import Doorway
 from api.runtime import Runtime
 
@@ -29,8 +29,11 @@ def create_app(runtime: Runtime) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=life,
+        generate_unique_id_function=openapi.operation_id,
     )
     app.state.runtime = runtime
+    auth.issuer(runtime.settings)  # without a signing key no process starts
+    openapi.install(app)
     errors.install(app)
     for module in _routers():
         app.include_router(module.router)

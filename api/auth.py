@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from api.deps import Db, Now, Process
+from api.rate_limit import RateLimiter
 from api.runtime import Runtime
 from api.settings import Settings
 from domain.access import as_agency, as_company
@@ -122,6 +123,11 @@ def issuer(settings: Settings) -> Issuer:
     return _issuer(settings.signing_key.get_secret_value(), old, settings.base_url)
 
 
+def new_signing_key() -> str:
+    """A fresh EC P-256 private key in PEM: what `RELAY_SIGNING_KEY` holds."""
+    return ECKey.generate_key("P-256").as_pem(private=True).decode()
+
+
 def _scheme(name: str, whose: str, scopes: tuple[str, ...]) -> OAuth2:
     flow = OAuthFlowClientCredentials(
         tokenUrl="/oauth/token", scopes={scope: _MEANING[scope] for scope in scopes}
@@ -188,10 +194,21 @@ async def _admit(here: _Entrance, header: str | None, wanted: SecurityScopes) ->
         caller = await recognise(here.db, here.process, _bearer(header), here.now)
     except BadToken as error:
         raise _unauthorized(str(error)) from None
+    here.request.scope["relay.caller"] = caller
+    _count(here.request, caller)
     if set(wanted.scopes) - caller.scopes:
         raise _forbidden("The token does not carry the scope this door asks for", wanted)
-    here.request.scope["relay.caller"] = caller
     return caller
+
+
+def _count(request: Request, caller: Caller) -> None:
+    state = request.app.state
+    if not hasattr(state, "limiter"):
+        state.limiter = RateLimiter(state.runtime.settings.rate_limit)
+    allowance = state.limiter.ask(caller.client_id)
+    request.scope["relay.headers"] = allowance.headers()
+    if not allowance.allowed:
+        raise HTTPException(429, headers=allowance.headers())
 
 
 async def recognise(db: AsyncSession, process: Runtime, token: str, now: datetime) -> Caller:

@@ -1,13 +1,19 @@
-"""One table of refusals: business code → HTTP status. Everything leaves as problem+json (RFC 9457)."""
+"""One table of refusals: business code → HTTP status.
 
+Programs get problem+json (RFC 9457), people with a browser a page that says the same kindly.
+"""
+
+import re
+from http import HTTPStatus
 from typing import Any
 
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from domain import errors
 
@@ -19,11 +25,12 @@ STATUS: dict[type[errors.Refusal], int] = {
     errors.Conflict: 409,
     errors.Forbidden: 403,
     errors.Invalid: 422,
+    errors.Halted: 423,
     errors.TryLater: 503,
     errors.Refusal: 400,
 }
 
-_TITLES = {
+TITLES = {
     400: ("bad_request", "The request cannot be understood"),
     401: ("unauthorized", "Sign in or present a valid token"),
     403: ("forbidden", "This caller may not do this"),
@@ -41,6 +48,19 @@ _TITLES = {
 }
 
 
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+_PROGRAMS = ("/v1/", "/oauth/", "/.well-known/", "/openapi.json", "/metrics")
+_PASSING = frozenset({"55P03", "57014", "40001", "40P01", "53300", "57P01", "57P02", "57P03"})
+"""SQLSTATEs that pass by themselves: a lock, a time-out, a deadlock, a restart."""
+_UNSTORABLE = frozenset({"22003", "22008", "22021", "22P05"})
+"""Numbers and dates out of range, characters PostgreSQL cannot hold."""
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_QUOTING = frozenset({"union_tag_invalid", "dataclass_type", "is_instance_of"})
+_PAGED = frozenset({403, 404, 405, 409, 410, 413, 422, 429, 503})
+_PAGED_CODES = frozenset({"csrf", "role", "sign_in_link_gone", "sign_in_other_browser"})
+"""Refusals whose page has words of its own; the others have words by status."""
+
+
 def problem(
     status: int,
     code: str | None = None,
@@ -51,7 +71,7 @@ def problem(
     errors: list[dict[str, str]] | None = None,
 ) -> JSONResponse:
     """A problem document. `code` is stable; `detail` is for people and holds no personal data."""
-    default_code, title = _TITLES.get(status, ("error", "The request was refused"))
+    default_code, title = TITLES.get(status, ("error", "The request was refused"))
     code = code or default_code
     body: dict[str, Any] = {
         "type": f"https://career-relay.example/problems/{code}",
@@ -73,42 +93,111 @@ def status_of(refusal: errors.Refusal) -> int:
 
 
 def install(app: FastAPI) -> None:
-    """Answer every refusal, also the framework's own, as a problem document."""
+    """Answer every refusal, also the framework's own, as a problem document (or a page)."""
+    handlers: dict[Any, Any] = {
+        errors.Refusal: _refused,
+        HTTPException: _http,
+        RequestValidationError: _shape,
+        DBAPIError: _database,
+        Exception: _unexpected,
+    }
+    for kind, handler in handlers.items():
+        app.add_exception_handler(kind, handler)
 
-    @app.exception_handler(errors.Refusal)
-    async def refused(request: Request, error: errors.Refusal) -> JSONResponse:
-        return problem(status_of(error), error.code, error.detail, request=request)
 
-    @app.exception_handler(HTTPException)
-    async def http(request: Request, error: HTTPException) -> JSONResponse:
-        headers = dict(error.headers or {})
-        code = headers.pop("x-problem-code", None)
-        detail = error.detail if code else ""
-        return problem(error.status_code, code, detail, request=request, headers=headers)
+async def _refused(request: Request, error: errors.Refusal) -> Response:
+    return _said(request, status_of(error), error.code, error.detail)
 
-    @app.exception_handler(RequestValidationError)
-    async def shape(request: Request, error: RequestValidationError) -> JSONResponse:
-        found = [
-            {"pointer": "/" + "/".join(str(part) for part in one["loc"]), "detail": one["msg"]}
-            for one in error.errors()
-        ]
-        return problem(422, request=request, errors=found)
 
-    @app.exception_handler(DBAPIError)
-    async def database(request: Request, error: DBAPIError) -> JSONResponse:
-        state = getattr(error.orig, "sqlstate", None) or ""
-        if state in {"55P03", "57014", "40001", "40P01"}:
-            return problem(503, request=request, headers={"retry-after": "1"})
-        log.error("database_error", sqlstate=state, kind=type(error.orig).__name__)
-        return problem(500, request=request)
+async def _http(request: Request, error: HTTPException) -> Response:
+    headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+    if error.status_code == HTTPStatus.SEE_OTHER:
+        return Response(status_code=error.status_code, headers=headers)
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["allow"] = ", ".join(_offered(request))
+    code = headers.pop("x-problem-code", None)
+    # Without a code of ours the words are the framework's; they differ between versions.
+    return _said(request, error.status_code, code, error.detail if code else "", headers)
 
-    @app.exception_handler(Exception)
-    async def unexpected(request: Request, error: Exception) -> JSONResponse:
-        log.error("unexpected_error", kind=type(error).__name__, exc_info=error)
-        return problem(500, request=request)
+
+async def _shape(request: Request, error: RequestValidationError) -> Response:
+    if _for_people(request):
+        return _said(request, 422)
+    found = error.errors()
+    if any(one["type"] == "json_invalid" for one in found):
+        return problem(400, "malformed_json", "The body is not JSON", request=request)
+    return problem(422, request=request, errors=[_fault(one) for one in found])
+
+
+async def _database(request: Request, error: DBAPIError) -> Response:
+    state = getattr(error.orig, "sqlstate", None) or ""
+    if state in _PASSING or error.connection_invalidated:
+        return _said(request, 503, headers={"retry-after": "1"})
+    if state in _UNSTORABLE:
+        return _said(request, 422, "unstorable", "A value cannot be stored")
+    log.error("database_error", sqlstate=state, exc_info=error)
+    return _said(request, 500)
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    log.error("unexpected_error", exc_info=error)
+    return _said(request, 500)
+
+
+def _said(
+    request: Request,
+    status: int,
+    code: str | None = None,
+    detail: str = "",
+    headers: dict[str, str] | None = None,
+) -> Response:
+    """The refusal as a page for a person with a browser, as a problem document for programs."""
+    if not _for_people(request):
+        return problem(status, code, detail, request=request, headers=headers)
+    from api.pages import page  # noqa: PLC0415 - pages know the errors' shapes, not the reverse
+
+    kind = code if code in _PAGED_CODES else str(status) if status in _PAGED else "other"
+    request_id = request.scope.get("relay.request_id", "")
+    response = page(request, "sign_in/error.html", status=status, kind=kind, request_id=request_id)
+    response.headers.update(headers or {})
+    return response
+
+
+def _for_people(request: Request) -> bool:
+    path = request.scope["path"]
+    return not path.startswith(_PROGRAMS) and "text/html" in request.headers.get("accept", "")
+
+
+def _offered(request: Request) -> list[str]:
+    """The methods this path has. Starlette names those of the first route that matches only."""
+    routes = request.app.router.routes
+    return [
+        method
+        for method in _METHODS
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes
+        )
+    ]
+
+
+def _fault(error: Any) -> dict[str, str]:
+    """Where and what, without the value: it may be somebody's name."""
+    parts = [str(part) for part in error["loc"]]
+    while parts and not _PLAIN_NAME.fullmatch(parts[-1]):
+        parts.pop()
+    return {"pointer": "/" + "/".join(parts), "detail": _blameless(error)}
+
+
+def _blameless(error: Any) -> str:
+    """The rule that was broken. Rules that quote what they were given are said in our words."""
+    told, given = str(error["msg"]), error.get("input")
+    if "email address" in told:
+        return "Value is not a valid e-mail address"
+    quoted = isinstance(given, str) and len(given) > 1 and given.lower() in told.lower()
+    return "The value is not valid" if quoted or error["type"] in _QUOTING else told
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The refusals of a route, for its OpenAPI description."""
     content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {status: {"description": _TITLES[status][1], "content": content} for status in statuses}
+    return {status: {"description": TITLES[status][1], "content": content} for status in statuses}

@@ -2,12 +2,16 @@
 
 import re
 import secrets
+import time
 from typing import Any
 
 import structlog
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api import metrics
 from api.errors import problem
 from api.runtime import Runtime
 
@@ -28,11 +32,9 @@ _HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_QUIET_ROUTES = frozenset({"/healthz", "/readyz", "/metrics", "/static"})
 _HSTS = "max-age=31536000; includeSubDomains"
-
-
-class TooLarge(Exception):  # noqa: N818
-    """More bytes arrived than this route reads."""
 
 
 class Doorway:
@@ -43,38 +45,47 @@ class Doorway:
         self.runtime = runtime
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let one request pass."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        request_id = _request_id(scope)
-        scope["relay.request_id"] = request_id
+        scope["relay.request_id"] = request_id = _request_id(scope)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
         limit = MAX_UPLOAD if scope["path"].startswith(_UPLOADS) else MAX_BODY
-        started = False
+        begun, status = time.perf_counter(), 0
 
         async def answer(message: Message) -> None:
-            nonlocal started
+            nonlocal status
             if message["type"] == "http.response.start":
-                started = True
-                self._dress(MutableHeaders(scope=message), request_id)
+                status = message["status"]
+                self._dress(MutableHeaders(scope=message), scope)
             await send(message)
 
-        if _declared(scope) > limit:
-            await problem(413)(scope, receive, answer)
-            return
         try:
-            await self.app(scope, _limited(receive, limit), answer)
-        except TooLarge:
-            if not started:
-                await problem(413)(scope, receive, answer)
+            if _declared(scope) > limit:
+                await problem(413, request=Request(scope))(scope, receive, answer)
+            else:
+                await self.app(scope, _limited(receive, limit), answer)
+        finally:
+            _note(scope, status or 500, time.perf_counter() - begun)
 
-    def _dress(self, headers: MutableHeaders, request_id: str) -> None:
-        headers["x-request-id"] = request_id
-        for name, value in _HEADERS.items():
+    def _dress(self, headers: MutableHeaders, scope: Scope) -> None:
+        headers["x-request-id"] = scope["relay.request_id"]
+        for name, value in {**scope.get("relay.headers", {}), **_HEADERS}.items():
             headers.setdefault(name, value)
         if self.runtime.settings.secure:
             headers["strict-transport-security"] = _HSTS
+
+
+def _note(scope: Scope, status: int, seconds: float) -> None:
+    """One line and one count per request: the route's template, never the path or the query."""
+    route = getattr(scope.get("route"), "path", "none")
+    method = scope["method"] if scope["method"] in _METHODS else "other"
+    metrics.observe(method, route, status, seconds)
+    if route not in _QUIET_ROUTES:
+        milliseconds = round(seconds * 1000, 1)
+        log.info("request", method=method, route=route, status=status, milliseconds=milliseconds)
 
 
 def _request_id(scope: Scope) -> str:
@@ -100,7 +111,8 @@ def _limited(receive: Receive, limit: int) -> Receive:
         message = await receive()
         read += len(message.get("body", b""))
         if read > limit:
-            raise TooLarge
+            # An HTTPException passes FastAPI's body parsing as what it is.
+            raise HTTPException(413)
         return message
 
     return inner

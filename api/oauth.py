@@ -90,7 +90,7 @@ class Program(ClientMixin):  # type: ignore[misc]
 
     def check_grant_type(self, grant_type: str) -> bool:
         """Programs speak for their owner, never for a person."""
-        return grant_type == ClientCredentialsGrant.GRANT_TYPE
+        return grant_type == "client_credentials"
 
     def get_allowed_scope(self, scope: str | None) -> str | None:
         """All it may have when nothing is asked for; nothing when it asks for more."""

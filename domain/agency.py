@@ -26,6 +26,9 @@ class Agency(Row, table=True):
     license_valid_until: date
     country: str = "JP"
     purpose: str = "求人のご紹介および就職・転職のご支援"
+    purpose_en: str = "Introducing vacancies and supporting you in finding a job"
+    required_items: list[str] = document(default_factory=lambda: ["name", "email"])
+    """Item codes without which it cannot work for a person; marked as such on the form."""
     privacy_url: str
     contact_days: int = 3
     state: str = "active"

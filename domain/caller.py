@@ -1,6 +1,6 @@
 """Who comes through a door: OAuth2 clients of companies and agencies, and people who sign in."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index
@@ -14,6 +14,17 @@ COMPANY_SCOPES = (
 )  # fmt: skip
 AGENCY_SCOPES = ("feed:read", "relays:read", "relays:write", "webhooks:read", "webhooks:write")
 ROLES = ("recruiter", "head", "privacy_officer", "admin", "consultant", "integrator")
+LINK_LIFE = timedelta(minutes=15)
+MOST_LINKS_AN_HOUR = 20
+MOST_WRONG_CODES = 5
+"""Per link. A code has six digits; more guesses than `MOST_WRONG_CODES_A_DAY` for one person, over
+all links of a day, and only the link itself still works."""
+MOST_WRONG_CODES_A_DAY = 10
+SESSION_IDLE = timedelta(hours=12)
+SESSION_LIFE = timedelta(days=14)
+SEEN_EVERY = timedelta(minutes=5)
+"""A session's last use is noted this often: often enough for `SESSION_IDLE`, rarely enough to cost
+nothing."""
 OWNER = "(company_id IS NULL) <> (agency_id IS NULL)"
 
 
@@ -52,6 +63,7 @@ class OAuthAssertion(Row, table=True):
     """A client assertion that was used: each `jti` once (RFC 7523)."""
 
     __tablename__ = "oauth_assertion"
+    __table_args__ = (Index("ix_oauth_assertion_expires_at", "expires_at"),)
 
     client_id: str = Field(primary_key=True, foreign_key="oauth_client.id")
     jti: str = Field(primary_key=True)
@@ -87,6 +99,8 @@ class SignInLink(Row, table=True):
     __table_args__ = (
         one_of("kind", ("claim", "magic")),
         Index("uq_sign_in_link_token_hash", "token_hash", unique=True),
+        Index("ix_sign_in_link_member_id", "member_id", "created_at"),
+        Index("ix_sign_in_link_expires_at", "expires_at"),
     )
 
     id: str = Field(primary_key=True)
@@ -100,12 +114,19 @@ class SignInLink(Row, table=True):
     used_at: datetime | None = instant(default=None)
     created_at: datetime = instant()
 
+    def open_at(self, now: datetime) -> bool:
+        """Whether it still lets somebody in."""
+        return self.used_at is None and now < self.expires_at
+
 
 class LoginSession(Row, table=True):
     """A signed-in browser: a random cookie, its hash here; idle and absolute expiry; revocable."""
 
     __tablename__ = "login_session"
-    __table_args__ = (Index("ix_login_session_member_id", "member_id"),)
+    __table_args__ = (
+        Index("ix_login_session_member_id", "member_id"),
+        Index("ix_login_session_expires_at", "expires_at"),
+    )
 
     token_hash: bytes = Field(primary_key=True)
     member_id: str = Field(foreign_key="member.id")
@@ -114,6 +135,11 @@ class LoginSession(Row, table=True):
     seen_at: datetime = instant()
     expires_at: datetime = instant()
     revoked_at: datetime | None = instant(default=None)
+
+    def alive_at(self, now: datetime) -> bool:
+        """Whether the browser is still signed in: not signed out, not idle, not too old."""
+        idle = now - self.seen_at >= SESSION_IDLE
+        return self.revoked_at is None and not idle and now < self.expires_at
 
 
 class Idempotency(Row, table=True):

@@ -11,7 +11,11 @@ KEY_KINDS = ("profile", "record")
 
 
 class Candidate(Row, table=True):
-    """Names, addresses and wishes live in `profile`, sealed with the person's own data key."""
+    """Names, addresses and wishes live in `profile`, sealed with the person's own data key.
+
+    A record the ATS merged into another one stays, for its evidence; `merged_into_id` says whose
+    it is now.
+    """
 
     __tablename__ = "candidate"
     __table_args__ = (
@@ -20,6 +24,10 @@ class Candidate(Row, table=True):
             unique=True, postgresql_where="external_id IS NOT NULL",
         ),
         Index("ix_candidate_company_id_email_hmac", "company_id", "email_hmac"),
+        Index(
+            "ix_candidate_merged_into", "company_id", "merged_into_id",
+            postgresql_where="merged_into_id IS NOT NULL",
+        ),
     )  # fmt: skip
 
     company_id: str = Field(primary_key=True, foreign_key="company.id")
@@ -34,6 +42,7 @@ class Candidate(Row, table=True):
     guardian_consent_at: datetime | None = instant(default=None)
     opted_out_at: datetime | None = instant(default=None)
     erased_at: datetime | None = instant(default=None)
+    merged_into_id: str | None = None
     consent_seq: int = 0
     consent_head: str = "0" * 64
     created_at: datetime = instant()

@@ -42,6 +42,13 @@ class Company(Row, table=True):
     reapplication_months: int = 6
     retention_months: int = 6
     consent_months: int = 6
+    processors: str = (
+        "本システムは当社が日本国内で運用し、個人データの取扱いを他社に委託していません。"
+    )
+    """Who handles the data for the company, and where: stands on every consent form."""
+    processors_en: str = (
+        "The company runs this system itself, in Japan; no other company handles your data for it."
+    )
     invitation_valid_days: int = 30
     allowed_sources: list[str] = document(
         default_factory=lambda: ["direct", "company_site", "employee_referral", "event"]

@@ -1,18 +1,63 @@
 """Consent as evidence: events are only ever added; one current row per candidate and agency."""
 
-from datetime import date, datetime
+import calendar
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ForeignKeyConstraint, Index
 from sqlmodel import Field
 
 from domain.base import Row, document, instant, one_of
+from domain.business_days import due_before, local_day
+from domain.canonical import canon, moment, sha256
+from domain.errors import StepNotAllowed
 
 STATES = ("given", "declined", "withdrawn", "expired", "superseded")
 EVENTS = (
     "invited", "opened", "given", "declined", "withdrawn", "renewed",
     "items_changed", "superseded", "expired", "lapsed", "invalidated",
 )  # fmt: skip
+GRACE = timedelta(minutes=30)
+"""Between a consent and the first possible hand-over: time to think again."""
+GENESIS = "0" * 64
+WORD = "consent-v1"
+
+NEXT = {
+    ("invited", "given"): "given",
+    ("given", "renewed"): "given",
+    ("given", "items_changed"): "given",
+    ("withdrawn", "given"): "given",
+    ("expired", "given"): "given",
+    ("declined", "given"): "given",
+    ("superseded", "given"): "given",
+    ("given", "withdrawn"): "withdrawn",
+    # What an agency got before the end is stopped as well when the person asks for it.
+    ("expired", "withdrawn"): "withdrawn",
+    ("given", "expired"): "expired",
+}
+"""(state, event) → state of one candidate × agency. What is not listed is refused."""
+
+
+def advance(state: str, event: str) -> str:
+    """The state after an event; `StepNotAllowed` where the table has no line."""
+    try:
+        return NEXT[state, event]
+    except KeyError:
+        raise StepNotAllowed(state, event) from None
+
+
+def expires_at(given_at: datetime, months: int) -> datetime:
+    """The end (exclusive) of a consent: the same day `months` later in Japan is its last (民法 143)."""
+    day = local_day(given_at)
+    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    last = calendar.monthrange(year, month + 1)[1]
+    return due_before(date(year, month + 1, min(day.day, last)))
+
+
+def last_day(expires: datetime) -> date:
+    """The last day in Japan on which a consent holds."""
+    return local_day(expires - timedelta(seconds=1))
 
 
 class ConsentText(Row, table=True):
@@ -55,6 +100,7 @@ class ConsentEvent(Row, table=True):
     seq: int
     kind: str
     text_id: str | None = None
+    text_sha256: str | None = None
     recipient: dict[str, Any] | None = document(default=None)
     shown: list[str] = document(default_factory=list)
     items: list[str] = document(default_factory=list)
@@ -69,6 +115,31 @@ class ConsentEvent(Row, table=True):
     expires_at: datetime | None = instant(default=None)
     prev_hash: str
     hash: str
+
+    def sealed_hash(self) -> str:
+        """The hash over everything this row says and the hash before it (canonical form)."""
+        recipient = sorted((self.recipient or {}).items())
+        return sha256(
+            canon(
+                WORD, self.prev_hash, self.company_id, self.candidate_id, self.seq, self.kind,
+                self.agency_id, self.application_id, self.text_sha256,
+                len(recipient), *(str(part) for pair in recipient for part in pair),
+                len(self.shown), *self.shown, len(self.items), *self.items,
+                self.locale, self.method, self.channel, self.identity_check, self.ip_hash,
+                self.user_agent_family, self.submission_id, moment(self.at),
+                moment(self.expires_at),
+            )
+        )  # fmt: skip
+
+
+def broken_at(events: Sequence[ConsentEvent]) -> int | None:
+    """The first place in a person's chain (ordered by `seq`) that does not fit; null: all of it does."""
+    previous = GENESIS
+    for seq, event in enumerate(events, start=1):
+        if (event.seq, event.prev_hash, event.hash) != (seq, previous, event.sealed_hash()):
+            return seq
+        previous = event.hash
+    return None
 
 
 class Consent(Row, table=True):

@@ -1,6 +1,6 @@
 """What arrives from an ATS: the connection, the kept delivery, and the event it meant."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ForeignKeyConstraint, Index
@@ -9,6 +9,10 @@ from sqlmodel import Field
 from domain.base import Row, document, instant, one_of
 
 STATES = ("received", "processed", "ignored", "failed")
+READ_AGAIN_AFTER = timedelta(seconds=60)
+"""A delivery still unread after this long lost its worker: the sweep asks again."""
+KEPT_UNKNOWN = timedelta(days=30)
+"""How long the contents of deliveries about nobody we know are kept, for replay."""
 
 
 class AtsConnection(Row, table=True):
@@ -26,12 +30,17 @@ class AtsConnection(Row, table=True):
     settings: dict[str, Any] = document(default_factory=dict)
     enabled: bool = True
     refused_signatures: int = 0
-    last_delivery_at: datetime | None = instant(default=None)
     created_at: datetime = instant()
 
 
 class Delivery(Row, table=True):
-    """A raw delivery, kept sealed before anybody reads it. `key` tells a repetition from news."""
+    """A raw delivery, kept sealed before anybody reads it. `key` tells a repetition from news.
+
+    Once we know whose it is (`candidate_id`), body and events lie under that person's own key, so
+    that erasing the person makes them unreadable too. `look_at` is when the sweep looks again:
+    soon, while it was not read (a worker may have died); after thirty days, to empty what belongs
+    to nobody we know.
+    """
 
     __tablename__ = "delivery"
     __table_args__ = (
@@ -40,6 +49,9 @@ class Delivery(Row, table=True):
             ["company_id", "connection_id"], ["ats_connection.company_id", "ats_connection.id"]
         ),
         Index("uq_delivery_key", "company_id", "connection_id", "key", unique=True),
+        Index("ix_delivery_connection", "company_id", "connection_id", "id"),
+        Index("ix_delivery_candidate", "company_id", "candidate_id"),
+        Index("ix_delivery_look_at", "look_at", postgresql_where="look_at IS NOT NULL"),
     )
 
     company_id: str = Field(primary_key=True)
@@ -48,6 +60,7 @@ class Delivery(Row, table=True):
     provider: str
     provider_event: str | None = None
     key: bytes
+    candidate_id: str | None = None
     body: bytes | None = None
     headers: bytes | None = None
     status: str = "received"
@@ -55,20 +68,21 @@ class Delivery(Row, table=True):
     error: str | None = None
     received_at: datetime = instant()
     processed_at: datetime | None = instant(default=None)
+    look_at: datetime | None = instant(default=None)
 
 
 class AtsEvent(Row, table=True):
-    """A canonical event that took effect, once: the key is made of the effect, not the delivery."""
+    """A canonical event that took effect, once: the key is made of the effect, not the delivery.
+
+    A correction of the same effect (another reason, another end) has the key with `#1`, `#2` …
+    `connection_id` and `delivery_id` are empty for what came through the company's own API.
+    `meaning` is a digest of what may be corrected; `as_of` is the vendor's time of that statement.
+    """
 
     __tablename__ = "ats_event"
-    __table_args__ = (
-        ForeignKeyConstraint(
-            ["company_id", "connection_id"], ["ats_connection.company_id", "ats_connection.id"]
-        ),
-        Index("ix_ats_event_application", "company_id", "application_id"),
-    )
+    __table_args__ = (Index("ix_ats_event_application", "company_id", "application_id"),)
 
-    company_id: str = Field(primary_key=True)
+    company_id: str = Field(primary_key=True, foreign_key="company.id")
     dedupe_key: str = Field(primary_key=True)
     connection_id: str
     delivery_id: str
@@ -76,5 +90,7 @@ class AtsEvent(Row, table=True):
     application_id: str | None = None
     supersedes: str | None = None
     effect: str = ""
+    meaning: str = ""
+    as_of: datetime = instant()
     occurred_at: datetime = instant()
     applied_at: datetime = instant()

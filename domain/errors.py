@@ -52,6 +52,12 @@ class Gone(Refusal):
     code = "gone"
 
 
+class Halted(Refusal):
+    """A book whose check failed: it is read, and not written, until somebody has looked."""
+
+    code = "book_halted"
+
+
 class TryLater(Refusal):
     """Somebody else holds what is needed; asking again soon helps."""
 

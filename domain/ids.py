@@ -20,8 +20,21 @@ def uuid7() -> int:
 def new_id(prefix: str) -> str:
     """A fresh id such as `rly_01k9…`; ids of one kind sort by when we made them."""
     number = uuid7()
+    return id_of(prefix, number)
+
+
+def id_of(prefix: str, number: int) -> str:
+    """The id that stands for a number; greater numbers have greater ids."""
     letters = [_ALPHABET[number >> shift & 31] for shift in range(5 * (_LETTERS - 1), -1, -5)]
     return f"{prefix}_{''.join(letters)}"
+
+
+def number_of(row_id: str) -> int:
+    """The number an id stands for."""
+    number = 0
+    for letter in row_id.partition("_")[2]:
+        number = number << 5 | _ALPHABET.index(letter)
+    return number
 
 
 def pattern(prefix: str) -> str:

@@ -1,14 +1,45 @@
 """The invitation to opt in, and the links a candidate holds. Only hashes of links are stored."""
 
-from datetime import datetime
+from datetime import datetime, time, timedelta
 
 from sqlalchemy import ForeignKeyConstraint, Index
 from sqlmodel import Field
 
 from domain.base import Row, instant, one_of
+from domain.business_days import Calendar, after, at, local_day
+from domain.errors import StepNotAllowed
 
 STATES = ("invited", "given", "declined", "lapsed", "cancelled")
 PURPOSES = ("optin", "my_page", "join")
+REMIND_AFTER_DAYS = 5
+"""Business days that pass in full before the one reminder (domain rules 17.7)."""
+_MORNING = time(10)
+
+NEXT = {
+    ("invited", "invite"): "invited",
+    ("invited", "give"): "given",
+    ("invited", "decline"): "declined",
+    ("invited", "lapse"): "lapsed",
+    ("invited", "cancel"): "cancelled",
+    ("given", "give"): "given",
+    ("given", "decline"): "declined",
+    ("declined", "decline"): "declined",
+    ("declined", "give"): "given",  # the same link, while it lives: a change of mind is welcome
+    ("cancelled", "invite"): "invited",
+}
+
+
+def advance(state: str, step: str) -> str:
+    """The state after a step; `StepNotAllowed` where the table has no line."""
+    try:
+        return NEXT[state, step]
+    except KeyError:
+        raise StepNotAllowed(state, step) from None
+
+
+def remind_at(calendar: Calendar, invited_at: datetime) -> datetime:
+    """The morning after five whole business days."""
+    return at(after(calendar, local_day(invited_at), REMIND_AFTER_DAYS + 1), _MORNING)
 
 
 class Invitation(Row, table=True):
@@ -39,6 +70,12 @@ class Invitation(Row, table=True):
     answered_at: datetime | None = instant(default=None)
     look_at: datetime | None = instant(default=None)
     created_at: datetime = instant()
+
+    def open(self, calendar: Calendar, now: datetime, valid: timedelta) -> None:
+        """Invite, for this long; the one reminder comes in between."""
+        self.state = advance(self.state, "invite")
+        self.expires_at, self.reminded_at = now + valid, None
+        self.look_at = min(remind_at(calendar, now), self.expires_at)
 
 
 class CandidateLink(Row, table=True):

@@ -1,15 +1,73 @@
 """The notice: what the company tells an interviewee, and the mails that carry it."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ForeignKeyConstraint, Index
 from sqlmodel import Field
 
 from domain.base import Row, instant, one_of
+from domain.errors import StepNotAllowed
 
 KINDS = ("rejected", "passed", "interim")
 STATES = ("draft", "scheduled", "sent", "bounced", "cancelled")
 MAIL_STATES = ("queued", "sending", "sent", "bounced", "cancelled")
+
+LIVING = ("draft", "scheduled")
+
+NEXT = {
+    ("draft", "schedule"): "scheduled",
+    ("scheduled", "schedule"): "scheduled",
+    ("scheduled", "hold"): "draft",
+    ("draft", "hold"): "draft",
+    ("draft", "cancel"): "cancelled",
+    ("scheduled", "cancel"): "cancelled",
+    ("scheduled", "sent"): "sent",
+    ("draft", "told_elsewhere"): "sent",
+    ("scheduled", "told_elsewhere"): "sent",
+    ("scheduled", "bounce"): "bounced",
+    ("sent", "bounce"): "bounced",
+}
+
+REQUIRED = {
+    "rejected": {
+        "recipient_name": ("candidate_name",),
+        "greeting_sender": ("company_name", "department", "sender_name"),
+        "next_options": ("reapplication_text",),
+        "documents": ("documents_text",),
+        "signature": ("company_name", "department", "sender_name", "contact"),
+        "harassment_contact": ("harassment_contact",),
+        "privacy_contact": ("privacy_contact",),
+    },
+    "interim": {
+        "recipient_name": ("candidate_name",),
+        "greeting_sender": ("company_name", "department", "sender_name"),
+        "result": ("interim_reason", "new_date"),
+        "signature": ("company_name", "department", "sender_name", "contact"),
+    },
+}
+"""Block of a notice → the values it is made of (domain rules 3). Without them nothing is sent.
+
+Thanks, result and closing are words of the template itself.
+"""
+
+
+def advance(state: str, step: str) -> str:
+    """The state after a step; `StepNotAllowed` where the table has no line."""
+    try:
+        return NEXT[state, step]
+    except KeyError:
+        raise StepNotAllowed(state, step) from None
+
+
+def missing_blocks(kind: str, values: Mapping[str, Any]) -> list[str]:
+    """The codes of the required blocks that have nothing to say."""
+    return [
+        block
+        for block, names in REQUIRED[kind].items()
+        if not all(str(values.get(name) or "").strip() for name in names)
+    ]
 
 
 class Notice(Row, table=True):

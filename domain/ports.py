@@ -118,10 +118,16 @@ class Unreadable(Exception):  # noqa: N818
 
 @dataclass(frozen=True)
 class Reading:
-    """What an adapter understood: the vendor's event name and the canonical events in it."""
+    """What an adapter understood: the vendor's event name and the canonical events in it.
+
+    `as_of` is the vendor's time of the statement (which of two statements about the same effect
+    is newer). `unhired` names an application whose hire was taken back: it has no canonical event.
+    """
 
     provider_event: str | None
     events: Sequence[dict[str, Any]] = ()
+    as_of: datetime | None = None
+    unhired: str | None = None
 
 
 class AtsAdapter(Protocol):
@@ -131,6 +137,8 @@ class AtsAdapter(Protocol):
     SUCCESS: int
     """The status the vendor takes for "received"."""
     BAD_SIGNATURE: int
+    HEADERS: Sequence[str]
+    """The headers `delivery_id` and `read` need, in lower case: kept with the body."""
 
     def verify(self, incoming: Incoming, connection: ConnectionView) -> bool:
         """Whether the raw bytes carry a valid signature by any of the connection's secrets."""

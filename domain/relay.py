@@ -72,8 +72,13 @@ def advance(state: str, fact: str) -> str:
 
 
 def is_open(state: str) -> bool:
-    """Whether the agency is still at work on it: only then a package may be read."""
+    """Whether the agency is still at work on it."""
     return state in _PROGRESS
+
+
+def may_be_read(state: str) -> bool:
+    """Whether the agency has a use for the package: at work on it, or the person has started."""
+    return state in _PROGRESS or state in {"placed", "guaranteed"}
 
 
 class Relay(Row, table=True):
@@ -90,6 +95,7 @@ class Relay(Row, table=True):
         Index("ix_relay_candidate", "company_id", "candidate_id"),
         Index("ix_relay_agency", "agency_id", "id"),
         Index("ix_relay_forward_at", "forward_at", postgresql_where="state = 'queued'"),
+        Index("ix_relay_waiting", "agency_id", postgresql_where="state = 'queued'"),
     )
 
     company_id: str = Field(primary_key=True, foreign_key="company.id")
@@ -122,6 +128,7 @@ class RelayEvent(Row, table=True):
     relay_id: str
     type: str
     reason: str | None = None
+    registered_on: date | None = None
     at: datetime = instant()
     actor: str
     noted_at: datetime = instant()
@@ -237,7 +244,7 @@ class Placement(Row, table=True):
         ForeignKeyConstraint(["company_id", "relay_id"], ["relay.company_id", "relay.id"]),
         Index("uq_placement_relay", "company_id", "relay_id", unique=True),
         Index("ix_placement_agency", "agency_id", "id"),
-        Index("ix_placement_guarantee", "guarantee_end_on", postgresql_where="state = 'placed'"),
+        Index("ix_placement_look_at", "look_at", postgresql_where="look_at IS NOT NULL"),
     )
 
     company_id: str = Field(primary_key=True)
@@ -252,4 +259,6 @@ class Placement(Row, table=True):
     attested_at: datetime = instant()
     left_on: date | None = None
     state: str = "placed"
+    look_at: datetime | None = instant(default=None)
+    """When the guarantee has passed: the first moment, in Japan, of the day after it."""
     created_at: datetime = instant()

@@ -9,6 +9,7 @@ from domain import (
     candidate,
     company,
     consent,
+    credits,
     deadline,
     delivery,
     instance,
@@ -19,7 +20,7 @@ from domain import (
 )
 
 MODULES = (
-    agency, application, caller, candidate, company, consent, deadline, delivery, instance,
+    agency, application, caller, candidate, company, consent, credits, deadline, delivery, instance,
     invitation, notice, relay, webhook,
 )  # fmt: skip
 METADATA = SQLModel.metadata

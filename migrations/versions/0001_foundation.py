@@ -24,6 +24,7 @@ NO_TENANT = (
     "heartbeat", "idempotency", "instance_fact", "login_session", "oauth_assertion", "oauth_token",
     "sign_in_link",
 )  # fmt: skip
+EXPIRING = ("idempotency", "login_session", "oauth_assertion", "oauth_token", "sign_in_link")
 APPEND_ONLY = ("agreement_version", "ats_event", "consent_event", "consent_text", "relay_event")
 SYSTEM_READS = (
     "agency", "application", "ats_connection", "candidate_link", "company", "consent", "deadline", "delivery",
@@ -36,6 +37,36 @@ PARTNER = (
     "EXISTS (SELECT FROM agreement a WHERE a.company_id = company.id"
     " AND a.agency_id = current_setting('relay.agency_id', true))"
 )
+# A delivery is kept and its reading asked for in one round trip: the hot path of the whole house.
+# The last two statements are PgQueuer's enqueue (1.6) with its `on_conflict="skip"`.
+KEEP_DELIVERY = """
+CREATE FUNCTION relay_keep_delivery(
+  tenant text, delivery_id text, connection text, provider_name text, content_key bytea,
+  sealed_body bytea, sealed_headers bytea, received timestamptz, again timestamptz
+) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+  work text := 'delivery.read';
+  job bigint;
+BEGIN
+  PERFORM set_config('relay.company_id', tenant, true), set_config('relay.agency_id', '', true);
+  INSERT INTO delivery (company_id, id, connection_id, provider, key, body, headers, status,
+                        received_at, look_at)
+  VALUES (tenant, delivery_id, connection, provider_name, content_key, sealed_body, sealed_headers,
+          'received', received, again)
+  ON CONFLICT DO NOTHING;
+  IF NOT FOUND THEN
+    RETURN false;
+  END IF;
+  INSERT INTO pgq.pgqueuer (priority, entrypoint, payload, dedupe_key, status)
+  VALUES (0, work, convert_to(tenant || ' ' || delivery_id, 'UTF8'),
+          work || ' ' || tenant || ' ' || delivery_id, 'queued')
+  ON CONFLICT (dedupe_key) WHERE status IN ('queued', 'picked') AND dedupe_key IS NOT NULL
+  DO NOTHING RETURNING id INTO job;
+  INSERT INTO pgq.pgqueuer_log (job_id, status, entrypoint, priority)
+  SELECT job, 'queued', work, 0 WHERE job IS NOT NULL;
+  RETURN true;
+END $$
+"""
 QUEUE = Path(__file__).with_name("0001_pgqueuer.sql")
 
 revision = "0001"
@@ -59,6 +90,8 @@ def upgrade() -> None:
         sa.Column("license_valid_until", sa.Date(), nullable=False),
         sa.Column("country", sa.Text(), nullable=False),
         sa.Column("purpose", sa.Text(), nullable=False),
+        sa.Column("purpose_en", sa.Text(), nullable=False),
+        sa.Column("required_items", JSONB(), nullable=False),
         sa.Column("privacy_url", sa.Text(), nullable=False),
         sa.Column("contact_days", sa.Integer(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
@@ -91,6 +124,8 @@ def upgrade() -> None:
         sa.Column("reapplication_months", sa.Integer(), nullable=False),
         sa.Column("retention_months", sa.Integer(), nullable=False),
         sa.Column("consent_months", sa.Integer(), nullable=False),
+        sa.Column("processors", sa.Text(), nullable=False),
+        sa.Column("processors_en", sa.Text(), nullable=False),
         sa.Column("invitation_valid_days", sa.Integer(), nullable=False),
         sa.Column("allowed_sources", JSONB(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
@@ -206,7 +241,6 @@ def upgrade() -> None:
         sa.Column("settings", JSONB(), nullable=False),
         sa.Column("enabled", sa.Boolean(), nullable=False),
         sa.Column("refused_signatures", sa.Integer(), nullable=False),
-        sa.Column("last_delivery_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["company_id"], ["company.id"], name=op.f("fk_ats_connection_company_id_company")
@@ -228,6 +262,7 @@ def upgrade() -> None:
         sa.Column("guardian_consent_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("opted_out_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("erased_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("merged_into_id", sa.Text(), nullable=True),
         sa.Column("consent_seq", sa.Integer(), nullable=False),
         sa.Column("consent_head", sa.Text(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
@@ -235,6 +270,13 @@ def upgrade() -> None:
             ["company_id"], ["company.id"], name=op.f("fk_candidate_company_id_company")
         ),
         sa.PrimaryKeyConstraint("company_id", "id", name=op.f("pk_candidate")),
+    )
+    op.create_index(
+        "ix_candidate_merged_into",
+        "candidate",
+        ["company_id", "merged_into_id"],
+        unique=False,
+        postgresql_where="merged_into_id IS NOT NULL",
     )
     op.create_index(
         "ix_candidate_company_id_email_hmac",
@@ -379,9 +421,11 @@ def upgrade() -> None:
         sa.Column("applicant_type", sa.Text(), nullable=False),
         sa.Column("outcome", sa.Text(), nullable=False),
         sa.Column("outcome_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("told_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("initiated_by", sa.Text(), nullable=True),
         sa.Column("rejection_reason", sa.Text(), nullable=True),
         sa.Column("holds", JSONB(), nullable=False),
+        sa.Column("cleared_holds", JSONB(), nullable=False),
         sa.Column("not_before", sa.DateTime(timezone=True), nullable=True),
         sa.Column("last_event_key", sa.Text(), nullable=False),
         sa.Column("applied_at", sa.DateTime(timezone=True), nullable=True),
@@ -435,12 +479,12 @@ def upgrade() -> None:
         sa.Column("application_id", sa.Text(), nullable=True),
         sa.Column("supersedes", sa.Text(), nullable=True),
         sa.Column("effect", sa.Text(), nullable=False),
+        sa.Column("meaning", sa.Text(), nullable=False),
+        sa.Column("as_of", sa.DateTime(timezone=True), nullable=False),
         sa.Column("occurred_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("applied_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
-            ["company_id", "connection_id"],
-            ["ats_connection.company_id", "ats_connection.id"],
-            name=op.f("fk_ats_event_company_id_connection_id_ats_connection"),
+            ["company_id"], ["company.id"], name=op.f("fk_ats_event_company_id_company")
         ),
         sa.PrimaryKeyConstraint("company_id", "dedupe_key", name=op.f("pk_ats_event")),
     )
@@ -527,6 +571,7 @@ def upgrade() -> None:
         sa.Column("seq", sa.Integer(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("text_id", sa.Text(), nullable=True),
+        sa.Column("text_sha256", sa.Text(), nullable=True),
         sa.Column("recipient", JSONB(), nullable=True),
         sa.Column("shown", JSONB(), nullable=False),
         sa.Column("items", JSONB(), nullable=False),
@@ -570,6 +615,7 @@ def upgrade() -> None:
         sa.Column("provider", sa.Text(), nullable=False),
         sa.Column("provider_event", sa.Text(), nullable=True),
         sa.Column("key", sa.LargeBinary(), nullable=False),
+        sa.Column("candidate_id", sa.Text(), nullable=True),
         sa.Column("body", sa.LargeBinary(), nullable=True),
         sa.Column("headers", sa.LargeBinary(), nullable=True),
         sa.Column("status", sa.Text(), nullable=False),
@@ -577,6 +623,7 @@ def upgrade() -> None:
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("processed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("look_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
             "status IN ('received', 'processed', 'ignored', 'failed')",
             name=op.f("ck_delivery_status_known"),
@@ -587,6 +634,19 @@ def upgrade() -> None:
             name=op.f("fk_delivery_company_id_connection_id_ats_connection"),
         ),
         sa.PrimaryKeyConstraint("company_id", "id", name=op.f("pk_delivery")),
+    )
+    op.create_index(
+        "ix_delivery_candidate", "delivery", ["company_id", "candidate_id"], unique=False
+    )
+    op.create_index(
+        "ix_delivery_connection", "delivery", ["company_id", "connection_id", "id"], unique=False
+    )
+    op.create_index(
+        "ix_delivery_look_at",
+        "delivery",
+        ["look_at"],
+        unique=False,
+        postgresql_where="look_at IS NOT NULL",
     )
     op.create_index(
         "uq_delivery_key", "delivery", ["company_id", "connection_id", "key"], unique=True
@@ -619,6 +679,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("token_hash", name=op.f("pk_login_session")),
     )
+    op.create_index("ix_login_session_expires_at", "login_session", ["expires_at"], unique=False)
     op.create_index("ix_login_session_member_id", "login_session", ["member_id"], unique=False)
     op.create_table(
         "oauth_assertion",
@@ -631,6 +692,9 @@ def upgrade() -> None:
             name=op.f("fk_oauth_assertion_client_id_oauth_client"),
         ),
         sa.PrimaryKeyConstraint("client_id", "jti", name=op.f("pk_oauth_assertion")),
+    )
+    op.create_index(
+        "ix_oauth_assertion_expires_at", "oauth_assertion", ["expires_at"], unique=False
     )
     op.create_table(
         "oauth_token",
@@ -663,6 +727,10 @@ def upgrade() -> None:
             ["member_id"], ["member.id"], name=op.f("fk_sign_in_link_member_id_member")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sign_in_link")),
+    )
+    op.create_index("ix_sign_in_link_expires_at", "sign_in_link", ["expires_at"], unique=False)
+    op.create_index(
+        "ix_sign_in_link_member_id", "sign_in_link", ["member_id", "created_at"], unique=False
     )
     op.create_index("uq_sign_in_link_token_hash", "sign_in_link", ["token_hash"], unique=True)
     op.create_table(
@@ -884,6 +952,13 @@ def upgrade() -> None:
     op.create_index("ix_relay_application", "relay", ["company_id", "application_id"], unique=False)
     op.create_index("ix_relay_candidate", "relay", ["company_id", "candidate_id"], unique=False)
     op.create_index(
+        "ix_relay_waiting",
+        "relay",
+        ["agency_id"],
+        unique=False,
+        postgresql_where="state = 'queued'",
+    )
+    op.create_index(
         "ix_relay_forward_at",
         "relay",
         ["forward_at"],
@@ -951,6 +1026,7 @@ def upgrade() -> None:
         sa.Column("attested_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("left_on", sa.Date(), nullable=True),
         sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("look_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint(
             "employment_term IN ('permanent', 'fixed')",
@@ -968,11 +1044,11 @@ def upgrade() -> None:
     )
     op.create_index("ix_placement_agency", "placement", ["agency_id", "id"], unique=False)
     op.create_index(
-        "ix_placement_guarantee",
+        "ix_placement_look_at",
         "placement",
-        ["guarantee_end_on"],
+        ["look_at"],
         unique=False,
-        postgresql_where="state = 'placed'",
+        postgresql_where="look_at IS NOT NULL",
     )
     op.create_index("uq_placement_relay", "placement", ["company_id", "relay_id"], unique=True)
     op.create_table(
@@ -1022,6 +1098,7 @@ def upgrade() -> None:
         sa.Column("relay_id", sa.Text(), nullable=False),
         sa.Column("type", sa.Text(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("registered_on", sa.Date(), nullable=True),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("actor", sa.Text(), nullable=False),
         sa.Column("noted_at", sa.DateTime(timezone=True), nullable=False),
@@ -1103,6 +1180,8 @@ def guards() -> list[str]:
     made += [f"GRANT SELECT, INSERT, UPDATE, DELETE ON {t} TO {tenancy.APP}" for t in NO_TENANT]
     for table in SYSTEM_READS:
         made += tenancy.system_reads(table)
+    made += [f"GRANT SELECT ON {t} TO {tenancy.SYSTEM}" for t in EXPIRING]
+    made += [f"GRANT SELECT ON alembic_version TO {tenancy.APP}"]
     for table in APPEND_ONLY:
         made += tenancy.append_only(table)
     # A repeated read of the same package extends the record (規則 19, 21: three years from the
@@ -1128,6 +1207,7 @@ def queue() -> None:
         "GRANT USAGE ON ALL SEQUENCES IN SCHEMA pgq TO {}",
     ):
         connection.exec_driver_sql(grant.format(tenancy.APP))
+    connection.exec_driver_sql(KEEP_DELIVERY)
 
 
 def _statements(script: str) -> list[str]:
@@ -1142,6 +1222,7 @@ def _statements(script: str) -> list[str]:
 
 
 def downgrade() -> None:
+    op.execute("DROP FUNCTION relay_keep_delivery")
     op.execute("DROP SCHEMA pgq CASCADE")
     op.execute("DROP POLICY partner ON company")
     op.drop_index("uq_stop_notice_relay", table_name="stop_notice")
@@ -1158,7 +1239,7 @@ def downgrade() -> None:
     op.drop_table("provision")
     op.drop_index("uq_placement_relay", table_name="placement")
     op.drop_index(
-        "ix_placement_guarantee", table_name="placement", postgresql_where="state = 'placed'"
+        "ix_placement_look_at", table_name="placement", postgresql_where="look_at IS NOT NULL"
     )
     op.drop_index("ix_placement_agency", table_name="placement")
     op.drop_table("placement")
@@ -1169,6 +1250,7 @@ def downgrade() -> None:
     op.drop_index("ix_deadline_company_id_state_due_on", table_name="deadline")
     op.drop_index("ix_deadline_application", table_name="deadline")
     op.drop_table("deadline")
+    op.drop_index("ix_relay_waiting", table_name="relay", postgresql_where="state = 'queued'")
     op.drop_index("ix_relay_forward_at", table_name="relay", postgresql_where="state = 'queued'")
     op.drop_index("ix_relay_candidate", table_name="relay")
     op.drop_index("ix_relay_application", table_name="relay")
@@ -1206,15 +1288,22 @@ def downgrade() -> None:
     op.drop_table("webhook_message")
     op.drop_table("subject_key")
     op.drop_index("uq_sign_in_link_token_hash", table_name="sign_in_link")
+    op.drop_index("ix_sign_in_link_member_id", table_name="sign_in_link")
+    op.drop_index("ix_sign_in_link_expires_at", table_name="sign_in_link")
     op.drop_table("sign_in_link")
     op.drop_index("ix_oauth_token_expires_at", table_name="oauth_token")
     op.drop_table("oauth_token")
+    op.drop_index("ix_oauth_assertion_expires_at", table_name="oauth_assertion")
     op.drop_table("oauth_assertion")
     op.drop_index("ix_login_session_member_id", table_name="login_session")
+    op.drop_index("ix_login_session_expires_at", table_name="login_session")
     op.drop_table("login_session")
     op.drop_index("ix_idempotency_created_at", table_name="idempotency")
     op.drop_table("idempotency")
     op.drop_index("uq_delivery_key", table_name="delivery")
+    op.drop_index("ix_delivery_look_at", table_name="delivery")
+    op.drop_index("ix_delivery_connection", table_name="delivery")
+    op.drop_index("ix_delivery_candidate", table_name="delivery")
     op.drop_table("delivery")
     op.drop_index(
         "uq_consent_event_submission",
@@ -1254,6 +1343,7 @@ def downgrade() -> None:
     op.drop_index(
         "uq_candidate_external", table_name="candidate", postgresql_where="external_id IS NOT NULL"
     )
+    op.drop_index("ix_candidate_merged_into", table_name="candidate")
     op.drop_index("ix_candidate_company_id_email_hmac", table_name="candidate")
     op.drop_table("candidate")
     op.drop_index("uq_ats_connection_id", table_name="ats_connection")
@@ -1268,9 +1358,7 @@ def downgrade() -> None:
     op.drop_table("suppression")
     op.drop_table("instance_fact")
     op.drop_table("heartbeat")
-    op.drop_index(
-        "ix_feed_item_removed", table_name="feed_item", postgresql_where="op = 'remove'"
-    )
+    op.drop_index("ix_feed_item_removed", table_name="feed_item", postgresql_where="op = 'remove'")
     op.drop_index("ix_feed_item_order", table_name="feed_item")
     op.drop_table("feed_item")
     op.drop_table("company")

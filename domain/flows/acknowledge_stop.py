@@ -1,0 +1,151 @@
+"""An agency that holds data was told to stop: it says that it has, or people are told that not."""
+
+from datetime import date, datetime, time, timedelta
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
+
+from domain.access import as_agency, as_company, relay_of_agency
+from domain.agency import Agency
+from domain.business_days import after, at, calendar_of, due_before, local_day, long_date
+from domain.caller import Member
+from domain.company import Company
+from domain.errors import Conflict
+from domain.flows.sign_in import facts_of
+from domain.flows.write_mail import language, write_mail
+from domain.ports import Tools
+from domain.relay import StopNotice
+from domain.store import find
+
+ANSWERS = ("deleted", "kept_own_registration", "kept_register", "kept_selection")
+"""Deleted; or kept: own registration from before, statutory register, the person's own request."""
+ESCALATION_DAYS = 2
+"""Due after three business days; two more, and nothing new goes to this agency until it answers."""
+_MORNING = time(9)
+_WATCHERS = ("privacy_officer", "head", "admin")
+
+
+async def acknowledge_stop(
+    session: AsyncSession, agency_id: str, relay_id: str, answer: str, now: datetime
+) -> list[StopNotice]:
+    """The agency has stopped. Said again, the first answer stands.
+
+    An agency that never read the package has nothing to delete: then the list is empty. Raises
+    `NotFound`, and `Conflict` (`nothing_to_acknowledge`) while nobody asked it to stop.
+    """
+    relay = await relay_of_agency(session, agency_id, relay_id)
+    notices = await _notices(session, relay.company_id, relay_id)
+    if not notices and relay.state not in {"withdrawn", "expired"}:
+        detail = "nobody has asked you to stop"
+        raise Conflict(detail, code="nothing_to_acknowledge")
+    for notice in notices:
+        if notice.state != "acknowledged":
+            notice.state, notice.answer = "acknowledged", answer
+            notice.acknowledged_at, notice.look_at = now, None
+            session.add(notice)
+    await session.flush()
+    return notices
+
+
+async def watch_stop(
+    session: AsyncSession, tools: Tools, company_id: str, notice_id: str, now: datetime
+) -> None:
+    """Timer `stop_notice.look_at`: overdue since the end of the due day, then told every day."""
+    notice = await find(session, StopNotice, company_id, notice_id, for_update=True)
+    if notice is None or notice.look_at is None or notice.look_at > now:
+        return
+    if notice.state == "acknowledged":
+        notice.look_at = None
+    elif now < due_before(notice.due_on):
+        notice.look_at = due_before(notice.due_on)
+    else:
+        await _overdue(session, tools, notice, now)
+    session.add(notice)
+    await session.flush()
+
+
+async def _overdue(session: AsyncSession, tools: Tools, notice: StopNotice, now: datetime) -> None:
+    company = await session.get_one(Company, notice.company_id)
+    calendar = calendar_of(company.calendar, tools.holidays)
+    today = local_day(now)
+    notice.state = "overdue"
+    if notice.escalated_at is None and today > after(calendar, notice.due_on, ESCALATION_DAYS):
+        notice.escalated_at = now
+    notice.look_at = at(today + timedelta(days=1), _MORNING)
+    session.add(notice)
+    await session.flush()  # before the transaction turns to the agency's side
+    await _tell_people(session, tools, company, notice, today, now=now)
+
+
+async def _tell_people(
+    session: AsyncSession,
+    tools: Tools,
+    company: Company,
+    notice: StopNotice,
+    today: date,
+    *,
+    now: datetime,
+) -> None:
+    """A mail a day to the people of both sides. It names the relay, never the person."""
+    agency = await session.get_one(Agency, notice.agency_id)
+    watchers = [m for m in await _members(session, company_id=company.id) if _watches(m)]
+    await as_agency(session, agency.id)
+    consultants = await _members(session, agency_id=agency.id)
+    for tenant_id, member in [(company.id, m) for m in watchers] + [
+        (agency.id, m) for m in consultants
+    ]:
+        await _tenant(session, tenant_id)
+        locale = language(member.locale)
+        await write_mail(
+            session,
+            tools,
+            tenant_id=tenant_id,
+            about=f"stop-overdue:{notice.id}:{member.id}:{today}",
+            template="stop_overdue",
+            locale=locale,
+            to=facts_of(tools.sealer, member)["email"],
+            values={
+                "relay_id": notice.relay_id,
+                "agency_name": agency.name,
+                "company_name": company.name,
+                "due_on": long_date(notice.due_on, locale),
+                "escalated": notice.escalated_at is not None,
+                "url": tools.public_url,
+            },
+            now=now,
+        )
+    await as_company(session, company.id)
+
+
+async def _tenant(session: AsyncSession, tenant_id: str) -> None:
+    if tenant_id.startswith("agy_"):
+        await as_agency(session, tenant_id)
+    else:
+        await as_company(session, tenant_id)
+
+
+async def _members(
+    session: AsyncSession, *, company_id: str | None = None, agency_id: str | None = None
+) -> list[Member]:
+    mine = (
+        col(Member.company_id) == company_id
+        if company_id is not None
+        else col(Member.agency_id) == agency_id
+    )
+    wanted = select(Member).where(mine, col(Member.enabled))
+    return list((await session.scalars(wanted)).all())
+
+
+def _watches(member: Member) -> bool:
+    return any(role in _WATCHERS for role in member.roles)
+
+
+async def _notices(session: AsyncSession, company_id: str, relay_id: str) -> list[StopNotice]:
+    wanted = (
+        select(StopNotice)
+        .where(col(StopNotice.company_id) == company_id, col(StopNotice.relay_id) == relay_id)
+        .order_by(col(StopNotice.id))
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return list((await session.scalars(wanted)).all())

@@ -1,0 +1,197 @@
+"""Apply one canonical event, once: find whom it concerns, decide whether it is news, let it act.
+
+Deliveries come late, twice and out of order. Three things make them converge: the effect's key
+(is it news?), the vendor's times kept on the application (has it been overtaken?), and effects
+that read the state they find.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from domain.application import Application
+from domain.candidate import Candidate
+from domain.company import Company
+from domain.delivery import AtsEvent
+from domain.flows import change_outcome, change_person, meet_applicant, note_interview
+from domain.ports import Tools
+from domain.store import add_once, find
+
+ENDED = {"application.rejected", "application.withdrawn"}
+"""Events that end an application without a hire."""
+
+OUTCOMES = {*ENDED, "application.hired", "application.rejection_reverted"}
+
+
+@dataclass(frozen=True)
+class Said:
+    """A canonical event and who said it. `as_of` is the vendor's time of the statement."""
+
+    event: dict[str, Any]
+    as_of: datetime
+    provider: str
+    connection_id: str = ""
+    delivery_id: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> str:
+        """The canonical type."""
+        kind: str = self.event["type"]
+        return kind
+
+    @property
+    def occurred_at(self) -> datetime:
+        """The vendor's time of the effect."""
+        return datetime.fromisoformat(self.event["occurred_at"])
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What came of it: the event if it was news (or is this delivery's own), and whom it concerned."""
+
+    event: dict[str, Any] | None = None
+    candidate: Candidate | None = None
+    application: Application | None = None
+
+
+async def apply_event(
+    session: AsyncSession, tools: Tools, company: Company, said: Said, now: datetime
+) -> Applied:
+    """Apply an event unless it was applied, or overtaken, before."""
+    if said.kind.startswith("candidate."):
+        return await _about_person(session, tools, company, said, now)
+    met = await meet_applicant.meet(session, tools, company, said, now)
+    overtaken = said.kind in OUTCOMES and change_outcome.is_overtaken(met.application, said, now)
+    row = _row(company, said, met.application.id, now)
+    row.effect = "overtaken" if overtaken else "applied"
+    if said.kind in ENDED and met.application.outcome in {"rejected", "withdrawn"}:
+        row.supersedes = met.application.last_event_key or None
+    noted = await _note(session, row)
+    if noted is None:
+        return Applied(None, met.candidate, met.application)
+    event = {**said.event, "dedupe_key": noted.dedupe_key, "supersedes": noted.supersedes}
+    if noted is row and not overtaken:
+        await meet_applicant.learn(session, tools, company, met, said, now)
+        await _act(session, tools, company, met.application, said, noted.dedupe_key, now)
+    emitted = event if noted.effect == "applied" else None
+    return Applied(emitted, met.candidate, met.application)
+
+
+async def _act(
+    session: AsyncSession,
+    tools: Tools,
+    company: Company,
+    application: Application,
+    said: Said,
+    key: str,
+    now: datetime,
+) -> None:
+    if said.kind in OUTCOMES:
+        await change_outcome.change(session, tools, company, application, said, key, now)
+    else:
+        await note_interview.note(session, tools, company, application, said, now)
+    await change_outcome.settle(session, tools, company, application, now)
+
+
+async def _about_person(
+    session: AsyncSession, tools: Tools, company: Company, said: Said, now: datetime
+) -> Applied:
+    candidate = await meet_applicant.known_person(
+        session, company.id, said.connection_id, said.event["candidate"]["external_id"]
+    )
+    row = _row(company, said, None, now)
+    noted = await _note(session, row)
+    if noted is None:
+        return Applied(None, candidate)
+    if noted is row and candidate is not None:
+        act = change_person.delete if said.kind == "candidate.deleted" else change_person.merge
+        await act(session, tools, candidate, said, now)
+    return Applied({**said.event, "supersedes": noted.supersedes}, candidate)
+
+
+def _row(company: Company, said: Said, application_id: str | None, now: datetime) -> AtsEvent:
+    return AtsEvent(
+        company_id=company.id,
+        dedupe_key=said.event["dedupe_key"],
+        connection_id=said.connection_id,
+        delivery_id=said.delivery_id,
+        type=said.kind,
+        application_id=application_id,
+        effect="applied",
+        meaning=_meaning(said.event),
+        as_of=min(said.as_of, now),
+        occurred_at=said.occurred_at,
+        applied_at=now,
+    )
+
+
+def _meaning(event: Mapping[str, Any]) -> str:
+    """A digest of what a vendor may correct about the same effect."""
+    rejection, interview = event["rejection"] or {}, event["interview"] or {}
+    told = [rejection.get(name) for name in ("initiated_by", "reason_id", "reason_type_raw")]
+    told += [interview.get(name) for name in ("external_id", "ends_at", "status")]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+
+
+async def _note(session: AsyncSession, row: AtsEvent) -> AtsEvent | None:
+    """Write the event down once. Null: it was told before; another delivery's row is not returned.
+
+    The same effect told differently, and later, is a correction: it gets a key of its own and
+    names the event it corrects. The application is locked, so nobody adds to the chain meanwhile.
+    """
+    if await add_once(session, row):
+        return row
+    chain = await _chain(session, row)
+    own = [one for one in chain if row.delivery_id and one.delivery_id == row.delivery_id]
+    if own:
+        return own[-1]
+    if not _is_correction(chain, row):
+        return None
+    row.dedupe_key = f"{chain[0].dedupe_key}#{len(chain)}"
+    row.supersedes = chain[-1].dedupe_key
+    return row if await add_once(session, row) else None
+
+
+async def _chain(session: AsyncSession, row: AtsEvent) -> list[AtsEvent]:
+    found, key = [], row.dedupe_key
+    while (there := await session.get(AtsEvent, (row.company_id, key))) is not None:
+        found.append(there)
+        key = f"{row.dedupe_key}#{len(found)}"
+    return found
+
+
+def _is_correction(chain: list[AtsEvent], row: AtsEvent) -> bool:
+    """Something else than was said last; what was said before must be said later to count again."""
+    last = chain[-1]
+    if row.meaning == last.meaning or row.as_of < last.as_of:
+        return False
+    repeated = any(one.meaning == row.meaning for one in chain)
+    return not repeated or row.as_of > last.as_of
+
+
+async def take_hire_back(
+    session: AsyncSession,
+    tools: Tools,
+    company: Company,
+    connection_id: str,
+    external_id: str,
+    as_of: datetime,
+    now: datetime,
+) -> bool:
+    """A hire was undone: the application is active again. No canonical event says so."""
+    application = await meet_applicant.known_application(
+        session, company.id, connection_id, external_id
+    )
+    if application is None or application.outcome != "hired" or as_of < application.outcome_at:
+        return False
+    await change_outcome.reopen(session, tools, company, application, min(as_of, now), now)
+    return True
+
+
+__all__ = ["Applied", "Said", "apply_event", "find", "take_hire_back"]

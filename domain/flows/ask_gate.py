@@ -1,0 +1,91 @@
+"""Ask the gate: read, under the consent's lock, everything that decides about a hand-over.
+
+The consent is locked before the relay, here as in every flow that withdraws: so a withdrawal and a
+hand-over come one after the other, whichever is first.
+"""
+
+from datetime import datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
+
+from domain.access import as_system
+from domain.agency import Agency, Agreement
+from domain.base import Row
+from domain.business_days import local_day
+from domain.candidate import Candidate
+from domain.consent import Consent, ConsentEvent, ConsentText
+from domain.gate import Facts, Hearing, closed_because
+from domain.relay import Relay
+from domain.store import find
+
+R = TypeVar("R", bound=Row)
+_AGENCY_WIDE = text("""
+SELECT (SELECT count(*) FROM webhook_endpoint WHERE agency_id = :agency) AS endpoints,
+       (SELECT count(*) FROM webhook_endpoint WHERE agency_id = :agency AND state <> 'disabled')
+         AS working,
+       (SELECT count(*) FROM oauth_client WHERE agency_id = :agency AND enabled) AS clients,
+       EXISTS (SELECT FROM stop_notice WHERE agency_id = :agency AND state = 'overdue'
+         AND escalated_at IS NOT NULL) AS escalated
+""")
+
+
+async def ask_gate(
+    session: AsyncSession, relay: Relay, now: datetime, *, to_change: bool = False
+) -> tuple[Facts, str | None]:
+    """The facts, and why the gate is closed (null: open). Works for the relay's company.
+
+    `to_change` locks the rows for the caller to write; else others may read at the same time.
+    """
+    company_id = relay.company_id
+    consent = await _locked(session, Consent, company_id, relay.consent_id, to_change=to_change)
+    relay = await _locked(session, Relay, company_id, relay.id, to_change=to_change)
+    agreement = select(Agreement).where(
+        col(Agreement.company_id) == company_id, col(Agreement.agency_id) == relay.agency_id
+    )
+    hearing, escalated = await _hearing(session, relay.agency_id)
+    facts = Facts(
+        relay=relay,
+        consent=consent,
+        evidence=await find(session, ConsentEvent, company_id, consent.event_id),
+        text=await find(session, ConsentText, company_id, consent.text_id),
+        candidate=await _fresh(session, Candidate, (company_id, relay.candidate_id)),
+        agency=await _fresh(session, Agency, relay.agency_id),
+        agreement=(await session.scalars(agreement)).first(),
+        hearing=hearing,
+        stop_escalated=escalated,
+    )
+    return facts, closed_because(facts, now, local_day(now))
+
+
+async def _locked(
+    session: AsyncSession, kind: type[R], company_id: str, row_id: str, *, to_change: bool
+) -> R:
+    table: Any = kind
+    wanted = (
+        select(kind)
+        .where(col(table.company_id) == company_id, col(table.id) == row_id)
+        .with_for_update(read=not to_change)
+        .execution_options(populate_existing=True)
+    )
+    return (await session.scalars(wanted)).one()
+
+
+async def _fresh(session: AsyncSession, kind: type[R], key: Any) -> R:
+    return await session.get_one(kind, key, populate_existing=True)
+
+
+async def _hearing(session: AsyncSession, agency_id: str) -> tuple[Hearing, bool]:
+    """Across tenants: a company does not see an agency's endpoints, nor other companies' stops."""
+    agency = await _fresh(session, Agency, agency_id)
+    async with as_system(session):
+        found = (await session.execute(_AGENCY_WIDE, {"agency": agency_id})).one()
+    hearing = Hearing(
+        endpoints=found.endpoints,
+        working_endpoints=found.working,
+        feed_read_at=agency.feed_read_at,
+        clients=found.clients,
+    )
+    return hearing, found.escalated

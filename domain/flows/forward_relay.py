@@ -1,0 +1,99 @@
+"""Forward a relay: from here on the agency sees it and is told. Its data still waits to be read.
+
+A hand-over in the sense of the law is the first answered read of the package (`provide_package`);
+forwarding only says that there is something to read.
+"""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from domain.access import as_company, as_system
+from domain.agency import Agency
+from domain.flows.announce import announce
+from domain.flows.ask_gate import ask_gate
+from domain.gate import FEED_READ_FRESH
+from domain.ids import new_id
+from domain.jobs import later
+from domain.ports import Tools
+from domain.relay import Relay, RelayEvent, advance
+from domain.store import find, lock
+
+SOONEST, LATEST = timedelta(minutes=15), timedelta(days=1)
+"""When a closed gate is looked at again: a quarter of the time waited so far, within these."""
+_ENDINGS = {
+    "consent_expired": "expired", "consent_withdrawn": "withdrawn", "candidate_erased": "withdrawn",
+}  # fmt: skip
+FEED_READ_NOTED = timedelta(minutes=10)
+_WAITING = text("SELECT company_id, id FROM relay WHERE agency_id = :agency AND state = 'queued'")
+
+
+async def forward_relay(
+    session: AsyncSession, tools: Tools, company_id: str, relay_id: str, now: datetime
+) -> None:
+    """Timer `relay.forward_at`: forward what is queued and due, or note why not and look again."""
+    del tools
+    waiting = await find(session, Relay, company_id, relay_id)
+    if waiting is None or waiting.state != "queued":
+        return
+    facts, closed = await ask_gate(session, waiting, now, to_change=True)
+    relay = facts.relay
+    if relay.state != "queued" or relay.forward_at > now:
+        return
+    if closed is None:
+        await _forward(session, relay, now)
+    elif closed in _ENDINGS:
+        relay.state, relay.closed_at = advance(relay.state, _ENDINGS[closed]), now
+        session.add(relay)
+    else:
+        relay.reason = closed
+        relay.forward_at = _next_look(relay, facts.consent.provision_not_before, now)
+        session.add(relay)
+
+
+async def note_feed_read(session: AsyncSession, agency_id: str, now: datetime) -> None:
+    """The agency read its feed, so it can hear a stop. What waited for that is looked at again."""
+    agency = await session.get_one(Agency, agency_id)
+    before = agency.feed_read_at
+    if before is not None and now - before < FEED_READ_NOTED:
+        return
+    agency.feed_read_at = now
+    session.add(agency)
+    await session.flush()
+    if before is None or now - before > FEED_READ_FRESH:
+        await later(session, "relay.look_again", agency_id)
+
+
+async def waiting_for(session: AsyncSession, agency_id: str) -> list[tuple[str, str]]:
+    """(company, relay) of everything queued for an agency, across its companies."""
+    async with as_system(session):
+        rows = (await session.execute(_WAITING, {"agency": agency_id})).all()
+    return [(row[0], row[1]) for row in rows]
+
+
+async def look_again(session: AsyncSession, company_id: str, relay_id: str, now: datetime) -> None:
+    """Something about the agency changed: a relay whose gate was closed is due now."""
+    await as_company(session, company_id)
+    relay = await lock(session, Relay, company_id, relay_id)
+    if relay.state == "queued" and relay.reason is not None:
+        relay.forward_at = min(relay.forward_at, now)
+        session.add(relay)
+
+
+async def _forward(session: AsyncSession, relay: Relay, now: datetime) -> None:
+    relay.state = advance(relay.state, "forwarded")
+    relay.forwarded_at, relay.reason = now, None
+    session.add(
+        RelayEvent(
+            company_id=relay.company_id, id=new_id("rev"), agency_id=relay.agency_id,
+            relay_id=relay.id, type="forwarded", at=now, actor="system", noted_at=now,
+        )
+    )  # fmt: skip
+    await announce(session, relay, "relay.created", now)
+
+
+def _next_look(relay: Relay, not_before: datetime, now: datetime) -> datetime:
+    if not_before > now:
+        return not_before
+    return now + min(max((now - relay.created_at) / 4, SOONEST), LATEST)

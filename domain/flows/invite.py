@@ -1,0 +1,165 @@
+"""Invite an eligible rejected candidate to opt in: one invitation per application, one link a time."""
+
+import secrets
+from datetime import datetime, timedelta
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
+
+from domain.application import Application
+from domain.business_days import calendar_of, office_moment
+from domain.company import Company
+from domain.eligibility import may_be_invited
+from domain.errors import Conflict
+from domain.flows.open_account import token_hash
+from domain.ids import new_id
+from domain.invitation import CandidateLink, Invitation, advance
+from domain.notice import Mail
+from domain.ports import Tools
+from domain.store import add_once
+
+
+async def invite(
+    session: AsyncSession, tools: Tools, company: Company, application: Application, now: datetime
+) -> str:
+    """A link to the opt-in form, valid as long as the invitation (thirty days by default).
+
+    Asked again, the same invitation gets another link. Raises `Conflict`: `not_eligible` (the
+    detail lists the failing rules) or `already_answered`.
+    """
+    await open_invitation(session, tools, company, application, now)
+    invitation = await invitation_of(session, application)
+    assert invitation is not None
+    return await new_link(session, tools, invitation, now)
+
+
+async def open_invitation(
+    session: AsyncSession, tools: Tools, company: Company, application: Application, now: datetime
+) -> Invitation:
+    """The open invitation of this application, made if need be; refused as `invite` says."""
+    failing = await may_be_invited(session, company, application, now)
+    if failing:
+        raise Conflict(", ".join(failing), code="not_eligible")
+    invitation = await invitation_of(session, application) or await _make(session, application, now)
+    if invitation.state == "given":
+        detail = "the candidate has answered this invitation"
+        raise Conflict(detail, code="already_answered")
+    if invitation.state == "cancelled" or invitation.look_at is None:
+        calendar = calendar_of(company.calendar, tools.holidays)
+        invitation.open(calendar, now, timedelta(days=company.invitation_valid_days))
+        session.add(invitation)
+        await session.flush()
+    return invitation
+
+
+async def invite_by_mail(
+    session: AsyncSession, tools: Tools, company: Company, application: Application, now: datetime
+) -> Invitation | None:
+    """Where the ATS told the result, the invitation goes out in a mail of its own, in office hours."""
+    if await may_be_invited(session, company, application, now):
+        return None
+    there = await invitation_of(session, application)
+    if there is not None and there.state != "cancelled":
+        return there
+    invitation = await open_invitation(session, tools, company, application, now)
+    calendar = calendar_of(company.calendar, tools.holidays)
+    invitation.mail_at = office_moment(calendar, now + company.review_window)
+    invitation.look_at = invitation.mail_at
+    session.add(invitation)
+    await session.flush()
+    return invitation
+
+
+async def new_link(
+    session: AsyncSession, tools: Tools, invitation: Invitation, now: datetime
+) -> str:
+    """A fresh link to the form, as long-lived as the invitation. Only its hash is stored."""
+    token = secrets.token_urlsafe(32)
+    session.add(
+        CandidateLink(
+            company_id=invitation.company_id, id=new_id("lnk"), token_hash=token_hash(token),
+            candidate_id=invitation.candidate_id, application_id=invitation.application_id,
+            purpose="optin", expires_at=invitation.expires_at, created_at=now,
+        )
+    )  # fmt: skip
+    await session.flush()
+    return f"{tools.public_url}/c/{token}"
+
+
+async def call_off_invitation(
+    session: AsyncSession, company_id: str, application_id: str, now: datetime
+) -> None:
+    """Take an unanswered invitation back: its links stop working, its waiting mails stay here."""
+    wanted = (
+        select(Invitation)
+        .where(
+            col(Invitation.company_id) == company_id,
+            col(Invitation.application_id) == application_id,
+            col(Invitation.state) == "invited",
+        )
+        .with_for_update()
+    )
+    for invitation in (await session.scalars(wanted)).all():
+        invitation.state = advance(invitation.state, "cancel")
+        invitation.look_at, invitation.mail_at = None, None
+        session.add(invitation)
+        await _revoke_links(session, invitation, now)
+        await _cancel_mails(session, invitation)
+    await session.flush()
+
+
+async def invitation_of(session: AsyncSession, application: Application) -> Invitation | None:
+    """The application's invitation, locked."""
+    wanted = (
+        select(Invitation)
+        .where(
+            col(Invitation.company_id) == application.company_id,
+            col(Invitation.application_id) == application.id,
+        )
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return (await session.scalars(wanted)).first()
+
+
+async def _make(session: AsyncSession, application: Application, now: datetime) -> Invitation:
+    await add_once(
+        session,
+        Invitation(
+            company_id=application.company_id, id=new_id("inv"), application_id=application.id,
+            candidate_id=application.candidate_id, expires_at=now + timedelta(days=1),
+            created_at=now,
+        ),
+    )  # fmt: skip
+    made = await invitation_of(session, application)
+    assert made is not None
+    return made
+
+
+async def _revoke_links(session: AsyncSession, invitation: Invitation, now: datetime) -> None:
+    links = select(CandidateLink).where(
+        col(CandidateLink.company_id) == invitation.company_id,
+        col(CandidateLink.candidate_id) == invitation.candidate_id,
+        col(CandidateLink.application_id) == invitation.application_id,
+        col(CandidateLink.purpose) == "optin",
+        col(CandidateLink.revoked_at).is_(None),
+    )
+    for link in (await session.scalars(links)).all():
+        link.revoked_at = now
+        session.add(link)
+
+
+async def _cancel_mails(session: AsyncSession, invitation: Invitation) -> None:
+    mails = (
+        select(Mail)
+        .where(
+            col(Mail.tenant_id) == invitation.company_id,
+            col(Mail.candidate_id) == invitation.candidate_id,
+            col(Mail.about).startswith(f"invitation:{invitation.id}", autoescape=True),
+            col(Mail.state) == "queued",
+        )
+        .with_for_update()
+    )
+    for mail in (await session.scalars(mails)).all():
+        mail.state, mail.sealed, mail.retry_at = "cancelled", None, None
+        session.add(mail)

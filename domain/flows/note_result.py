@@ -1,0 +1,52 @@
+"""A person told the candidate: by phone, or with a mail of the company's own."""
+
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from domain.application import Application
+from domain.errors import Conflict, Invalid
+from domain.flows.open_notice import living_notice, meet_deadlines
+from domain.ids import new_id
+from domain.notice import Notice, advance
+from domain.store import lock
+
+TOLD_BY = {"rejected": ("rejected",), "passed": ("active", "hired")}
+"""Kind of result → the outcomes of the application it can be about."""
+
+
+async def note_result(
+    session: AsyncSession,
+    company_id: str,
+    application_id: str,
+    *,
+    kind: str,
+    told_at: datetime,
+    now: datetime,
+) -> Notice:
+    """Note a result told elsewhere: it keeps the promise, and nothing is mailed any more.
+
+    Raises `Conflict` (`outcome_differs`; `not_sendable` while our own notice is on its way) and
+    `Invalid` (`time_in_the_future`).
+    """
+    application = await lock(session, Application, company_id, application_id)
+    if application.outcome not in TOLD_BY[kind]:
+        detail = f"the application is {application.outcome}"
+        raise Conflict(detail, code="outcome_differs")
+    if told_at > now:
+        detail = "told_at lies in the future"
+        raise Invalid(detail, code="time_in_the_future")
+    notice = await living_notice(session, application) if kind == "rejected" else None
+    if notice is not None and notice.mail_id is not None:
+        detail = "the notice is on its way"
+        raise Conflict(detail, code="not_sendable")
+    notice = notice or Notice(
+        company_id=company_id, id=new_id("ntc"), application_id=application_id, kind=kind,
+        candidate_id=application.candidate_id, created_at=now,
+    )  # fmt: skip
+    notice.state, notice.send_at = advance(notice.state, "told_elsewhere"), None
+    notice.sent_at = told_at
+    session.add(notice)
+    await session.flush()
+    await meet_deadlines(session, notice)
+    return notice

@@ -1,0 +1,338 @@
+"""A person answers the form: yes to some agencies and items, or no. Evidence is only ever added."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
+
+from domain import consent_text, data_items, vault
+from domain.application import Application
+from domain.business_days import JST, local_day, long_date
+from domain.candidate import Candidate
+from domain.company import Company
+from domain.consent import (
+    GRACE,
+    Consent,
+    ConsentEvent,
+    ConsentText,
+    advance,
+    expires_at,
+    last_day,
+)
+from domain.consent_text import GRACE_MINUTES, Statement
+from domain.errors import Gone, Invalid
+from domain.flows.announce import announce
+from domain.flows.append_consent_event import append
+from domain.flows.open_candidate_link import Opened, new_my_page_link
+from domain.flows.write_mail import write_to_candidate
+from domain.ids import new_id
+from domain.invitation import Invitation
+from domain.invitation import advance as advance_invitation
+from domain.ports import Tools
+from domain.relay import Relay, is_open
+from domain.store import add_once, lock
+
+_BROWSERS = ("Edg", "Firefox", "OPR", "Chrome", "Safari")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the person sent: once per `submission_id`, whatever happens on the way."""
+
+    submission_id: str
+    choices: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Agency id → item codes ticked for it."""
+    corrections: Mapping[str, str] = field(default_factory=dict)
+    address: str = ""
+    """The network address the answer came from; kept as a keyed hash only."""
+    user_agent: str = ""
+
+
+@dataclass(frozen=True)
+class _Case:
+    """Everything an answer is about, locked."""
+
+    company: Company
+    candidate: Candidate
+    application: Application
+    invitation: Invitation
+    text: ConsentText
+    statement: Statement
+    evidence: dict[str, Any]
+
+
+def check_choices(statement: Statement, choices: Mapping[str, Sequence[str]]) -> None:
+    """What may be consented to: agencies and items that were shown, required items included.
+
+    Raises `Invalid`: `nothing_chosen`, `agency_not_offered`, `item_not_offered`,
+    `required_item_missing`.
+    """
+    if not choices:
+        detail = "no agency was chosen"
+        raise Invalid(detail, code="nothing_chosen")
+    for agency_id, items in choices.items():
+        statement.recipient(agency_id)
+        if not set(items) <= set(statement.item_codes):
+            detail = "an item was not on the form"
+            raise Invalid(detail, code="item_not_offered")
+        if not set(consent_text.required_of(statement.content, agency_id)) <= set(items):
+            detail = "an item this agency needs was not chosen"
+            raise Invalid(detail, code="required_item_missing")
+
+
+async def give(
+    session: AsyncSession,
+    tools: Tools,
+    opened: Opened,
+    statement: Statement,
+    answer: Answer,
+    now: datetime,
+) -> bool:
+    """Record a consent per agency chosen and queue its relay. False: this answer was recorded before.
+
+    Raises what `check_choices` raises, and `Gone` (`invitation_answered`, `invitation_expired`).
+    """
+    check_choices(statement, answer.choices)
+    case = await _case(session, tools, opened, statement, answer, now)
+    if case is None:
+        return False
+    await _correct(session, tools, case.candidate, answer.corrections)
+    given = [
+        await _consent_to(session, case, agency_id, data_items.in_order(items), now)
+        for agency_id, items in answer.choices.items()
+    ]
+    _answered(session, case.invitation, "give", now)
+    await _receipt(session, tools, case, given, now)
+    return True
+
+
+async def decline(
+    session: AsyncSession,
+    tools: Tools,
+    opened: Opened,
+    statement: Statement,
+    answer: Answer,
+    now: datetime,
+) -> bool:
+    """Record the no: quiet, without a mail, final unless the person comes back. False: known already.
+
+    Raises `Gone` (`invitation_answered`, `invitation_expired`).
+    """
+    case = await _case(session, tools, opened, statement, answer, now)
+    if case is None or case.invitation.state == "declined":
+        return False
+    await append(session, case.candidate, "declined", now, **case.evidence)
+    _answered(session, case.invitation, "decline", now)
+    return True
+
+
+async def _case(
+    session: AsyncSession,
+    tools: Tools,
+    opened: Opened,
+    statement: Statement,
+    answer: Answer,
+    now: datetime,
+) -> _Case | None:
+    """Lock what the answer is about; null when this very answer was recorded before."""
+    company_id = opened.company.id
+    candidate = await lock(session, Candidate, company_id, opened.candidate.id)
+    if await _recorded(session, candidate, answer.submission_id):
+        return None
+    if opened.invitation is None or opened.application is None:
+        raise Gone(code="invitation_expired")
+    invitation = await lock(session, Invitation, company_id, opened.invitation.id)
+    stands = Opened(
+        opened.link, opened.company, candidate, opened.application, invitation
+    ).stands(now)
+    if stands not in {"form", "declined"}:
+        raise Gone(code=f"invitation_{'answered' if stands == 'answered' else 'expired'}")
+    text = await _keep_text(session, company_id, statement, now)
+    evidence = {
+        "application_id": opened.application.id,
+        "text_id": text.id,
+        "text_sha256": text.sha256,
+        "shown": statement.agency_ids,
+        "locale": statement.locale,
+        "method": "web_form",
+        "ip_hash": _hashed(tools, candidate, answer.address),
+        "user_agent_family": browser(answer.user_agent),
+        "submission_id": answer.submission_id,
+    }
+    return _Case(
+        opened.company, candidate, opened.application, invitation, text, statement, evidence
+    )
+
+
+async def _recorded(session: AsyncSession, candidate: Candidate, submission_id: str) -> bool:
+    wanted = select(ConsentEvent.id).where(
+        col(ConsentEvent.company_id) == candidate.company_id,
+        col(ConsentEvent.candidate_id) == candidate.id,
+        col(ConsentEvent.submission_id) == submission_id,
+    )
+    return (await session.scalars(wanted)).first() is not None
+
+
+async def _keep_text(
+    session: AsyncSession, company_id: str, statement: Statement, now: datetime
+) -> ConsentText:
+    await add_once(
+        session,
+        ConsentText(
+            company_id=company_id, id=new_id("ctx"), sha256=statement.sha256,
+            version=consent_text.VERSION, locale=statement.locale, content=statement.content,
+            effective_on=consent_text.EFFECTIVE_ON, created_at=now,
+        ),
+    )  # fmt: skip
+    wanted = select(ConsentText).where(
+        col(ConsentText.company_id) == company_id, col(ConsentText.sha256) == statement.sha256
+    )
+    return (await session.scalars(wanted)).one()
+
+
+async def _correct(
+    session: AsyncSession, tools: Tools, candidate: Candidate, facts: Mapping[str, str]
+) -> None:
+    before = await vault.profile_of(session, tools.sealer, candidate)
+    after = data_items.corrected(before, facts)
+    if after != before:
+        await vault.set_profile(session, tools.sealer, candidate, after)
+
+
+async def _consent_to(
+    session: AsyncSession, case: _Case, agency_id: str, items: list[str], now: datetime
+) -> Consent:
+    """One agency: the event, the current row, the relay that carries it out."""
+    consent = await _consent_with(session, case.candidate, agency_id)
+    kind = _kind(consent, items)
+    ends = expires_at(now, case.company.consent_months)
+    event = await append(
+        session, case.candidate, kind, now, agency_id=agency_id, items=items, expires_at=ends,
+        recipient=case.statement.recipient(agency_id), **case.evidence,
+    )  # fmt: skip
+    if consent is None:
+        consent = Consent(
+            company_id=case.company.id, id=new_id("cns"), candidate_id=case.candidate.id,
+            agency_id=agency_id, application_id=case.application.id, state="invited",
+            event_id=event.id, text_id=case.text.id, given_at=now, expires_at=ends,
+            provision_not_before=now + GRACE,
+        )  # fmt: skip
+    if kind == "given" or not set(items) <= set(consent.items):
+        consent.provision_not_before = now + GRACE
+    consent.state = advance(consent.state, kind)
+    consent.event_id, consent.text_id, consent.items = event.id, case.text.id, items
+    consent.given_at, consent.expires_at, consent.withdrawn_at = now, ends, None
+    consent.application_id = case.application.id
+    session.add(consent)
+    await session.flush()
+    await _relay_for(session, consent, now)
+    return consent
+
+
+def _kind(consent: Consent | None, items: list[str]) -> str:
+    if consent is None or consent.state != "given":
+        return "given"
+    return "renewed" if consent.items == items else "items_changed"
+
+
+async def _consent_with(
+    session: AsyncSession, candidate: Candidate, agency_id: str
+) -> Consent | None:
+    wanted = (
+        select(Consent)
+        .where(
+            col(Consent.company_id) == candidate.company_id,
+            col(Consent.candidate_id) == candidate.id,
+            col(Consent.agency_id) == agency_id,
+        )
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return (await session.scalars(wanted)).first()
+
+
+async def _relay_for(session: AsyncSession, consent: Consent, now: datetime) -> None:
+    """A relay at work carries the renewed consent on; otherwise a new one waits for the grace."""
+    wanted = (
+        select(Relay)
+        .where(col(Relay.company_id) == consent.company_id, col(Relay.consent_id) == consent.id)
+        .with_for_update()
+    )
+    for relay in (await session.scalars(wanted)).all():
+        if relay.state == "queued":
+            relay.forward_at = max(relay.forward_at, consent.provision_not_before)
+            return
+        if is_open(relay.state):
+            await announce(session, relay, "relay.updated", now)
+            return
+    session.add(
+        Relay(
+            company_id=consent.company_id, id=new_id("rly"), agency_id=consent.agency_id,
+            application_id=consent.application_id, candidate_id=consent.candidate_id,
+            consent_id=consent.id, forward_at=consent.provision_not_before, created_at=now,
+        )
+    )  # fmt: skip
+    await session.flush()
+
+
+def _answered(session: AsyncSession, invitation: Invitation, step: str, now: datetime) -> None:
+    invitation.state = advance_invitation(invitation.state, step)
+    invitation.answered_at, invitation.look_at, invitation.mail_at = now, None, None
+    session.add(invitation)
+
+
+async def _receipt(
+    session: AsyncSession, tools: Tools, case: _Case, given: Sequence[Consent], now: datetime
+) -> None:
+    """The copy for the person: what, to whom, until when, the words as shown, and the way back."""
+    profile = await vault.profile_of(session, tools.sealer, case.candidate)
+    content, locale = case.statement.content, case.statement.locale
+    case.candidate.locale = locale
+    if not profile.get("email"):
+        return
+    not_before = max(consent.provision_not_before for consent in given).astimezone(JST)
+    await write_to_candidate(
+        session,
+        tools,
+        case.company,
+        case.candidate,
+        profile,
+        about=f"receipt:{given[0].event_id}",
+        template="consent_receipt",
+        values={
+            "name": data_items.full_name(profile),
+            "company_name": content["provider_name"],
+            "given_on": long_date(local_day(now), locale),
+            "agencies": [_as_shown(case.statement, consent) for consent in given],
+            "last_day": long_date(last_day(given[0].expires_at), locale),
+            "minutes": GRACE_MINUTES,
+            "not_before": f"{not_before:%H:%M}",
+            "my_page": await new_my_page_link(session, tools, case.candidate, now),
+            "privacy_contact": case.company.privacy_contact,
+            "statement": consent_text.as_text(content),
+            "version": content["version"],
+            "effective_on": content["effective_on"],
+            "sha256": case.statement.sha256,
+        },
+        now=now,
+    )
+
+
+def _as_shown(statement: Statement, consent: Consent) -> dict[str, Any]:
+    recipient = statement.recipient(consent.agency_id)
+    return {**recipient, "items": [data_items.label(code, statement.locale) for code in consent.items]}
+
+
+def _hashed(tools: Tools, candidate: Candidate, value: str) -> str:
+    return tools.sealer.blind("consent-evidence", f"{candidate.id}:{value}").hex() if value else ""
+
+
+def browser(user_agent: str) -> str:
+    """The family of a browser; nothing finer is kept."""
+    found = (name for name in _BROWSERS if re.search(rf"\b{name}", user_agent))
+    return next(found, "other").lower()
+

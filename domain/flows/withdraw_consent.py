@@ -1,0 +1,219 @@
+"""A consent ends: taken back by the person, or by its date. Nothing more is handed over.
+
+Locks in one order everywhere: candidate, consents, relays. A hand-over locks consent and relay, so
+it comes before the withdrawal as a whole or not at all.
+"""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
+
+from domain import consent_text, data_items, vault
+from domain.agency import Agency
+from domain.business_days import after, calendar_of, due_before, local_day, long_date
+from domain.candidate import Candidate
+from domain.company import Company
+from domain.consent import Consent, advance
+from domain.flows.announce import announce
+from domain.flows.append_consent_event import append
+from domain.flows.open_candidate_link import new_my_page_link
+from domain.flows.write_mail import language, write_to_candidate
+from domain.ids import new_id
+from domain.ports import Tools
+from domain.relay import Relay, RelayEvent, StopNotice
+from domain.relay import advance as advance_relay
+from domain.store import add_once, find, lock
+
+ACKNOWLEDGE_DAYS = 3
+"""Business days an agency has to say that it has stopped (domain rules 5.5)."""
+
+
+async def withdraw(
+    session: AsyncSession,
+    tools: Tools,
+    candidate: Candidate,
+    agency_ids: Collection[str] | None,
+    now: datetime,
+    channel: str = "web",
+) -> list[str]:
+    """Take back the consent to these agencies, or to all (null). Twice is the same as once.
+
+    No reason is asked. Returns the ids of the agencies whose consent ended by this call.
+    """
+    candidate = await lock(session, Candidate, candidate.company_id, candidate.id)
+    company = await session.get_one(Company, candidate.company_id)
+    ended = []
+    for consent in await consents_of(session, candidate, agency_ids):
+        if consent.state in {"given", "expired"}:
+            await end(session, candidate, consent, now, channel=channel, method="withdrawal_form")
+            await stop_relays(session, tools, company, consent, "withdrawn", now)
+            ended.append(consent)
+    if ended:
+        await _confirm(session, tools, company, candidate, ended, now)
+    return [consent.agency_id for consent in ended]
+
+
+async def expire(
+    session: AsyncSession, tools: Tools, company_id: str, consent_id: str, now: datetime
+) -> None:
+    """Timer `consent.expires_at`: the agreed time is over, and what is still under way ends."""
+    del tools
+    seen = await find(session, Consent, company_id, consent_id)
+    if seen is None:
+        return
+    candidate = await lock(session, Candidate, company_id, seen.candidate_id)
+    consent = await lock(session, Consent, company_id, consent_id)
+    if consent.state != "given" or now < consent.expires_at:
+        return
+    await append(
+        session, candidate, "expired", now, agency_id=consent.agency_id,
+        application_id=consent.application_id, text_id=consent.text_id, items=consent.items,
+        locale=candidate.locale, method="timer", channel="system", identity_check="none",
+    )  # fmt: skip
+    consent.state = advance(consent.state, "expired")
+    session.add(consent)
+    for relay in await relays_of(session, consent):
+        state = advance_relay(relay.state, "expired")
+        if state != relay.state:
+            relay.state, relay.closed_at = state, now
+            await _note(session, relay, "expired", "system", now)
+            await announce(session, relay, "relay.updated", now)
+
+
+async def end(
+    session: AsyncSession,
+    candidate: Candidate,
+    consent: Consent,
+    now: datetime,
+    *,
+    channel: str,
+    method: str,
+) -> None:
+    """The fact that a consent was taken back, and the row that says so."""
+    await append(
+        session, candidate, "withdrawn", now, agency_id=consent.agency_id,
+        application_id=consent.application_id, text_id=consent.text_id, items=consent.items,
+        locale=candidate.locale, method=method, channel=channel,
+    )  # fmt: skip
+    consent.state, consent.withdrawn_at = advance(consent.state, "withdrawn"), now
+    session.add(consent)
+
+
+async def stop_relays(
+    session: AsyncSession, tools: Tools, company: Company, consent: Consent, kind: str, now: datetime
+) -> None:
+    """Stop everything under a consent; `kind` is `withdrawn` or `erased`.
+
+    An agency that never heard of a relay hears nothing. One that did is told at once, and has three
+    business days to acknowledge.
+    """
+    for relay in await relays_of(session, consent):
+        if relay.forwarded_at is None:
+            _close(relay, now)
+            session.add(relay)
+        elif await _stop_notice(session, tools, company, relay, kind, now):
+            _close(relay, now)
+            await _note(session, relay, kind, "candidate", now)
+            await announce(session, relay, f"relay.{kind}", now)
+
+
+async def consents_of(
+    session: AsyncSession, candidate: Candidate, agency_ids: Collection[str] | None = None
+) -> Sequence[Consent]:
+    """The person's consents, locked, in one order."""
+    wanted = select(Consent).where(
+        col(Consent.company_id) == candidate.company_id, col(Consent.candidate_id) == candidate.id
+    )
+    if agency_ids is not None:
+        wanted = wanted.where(col(Consent.agency_id).in_(agency_ids))
+    locked = wanted.order_by(col(Consent.id)).with_for_update()
+    return (
+        await session.scalars(locked.execution_options(populate_existing=True))
+    ).all()
+
+
+async def relays_of(session: AsyncSession, consent: Consent) -> Sequence[Relay]:
+    """Every relay under a consent, locked, in one order."""
+    wanted = (
+        select(Relay)
+        .where(col(Relay.company_id) == consent.company_id, col(Relay.consent_id) == consent.id)
+        .order_by(col(Relay.id))
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return (await session.scalars(wanted)).all()
+
+
+def _close(relay: Relay, now: datetime) -> None:
+    relay.state = advance_relay(relay.state, "withdrawn")
+    relay.closed_at = relay.closed_at or now
+
+
+async def _stop_notice(
+    session: AsyncSession, tools: Tools, company: Company, relay: Relay, kind: str, now: datetime
+) -> bool:
+    """Written once per relay and kind: true when this call wrote it."""
+    calendar = calendar_of(company.calendar, tools.holidays)
+    due = after(calendar, local_day(now), ACKNOWLEDGE_DAYS)
+    return await add_once(
+        session,
+        StopNotice(
+            company_id=relay.company_id, id=new_id("stp"), agency_id=relay.agency_id,
+            relay_id=relay.id, candidate_id=relay.candidate_id, kind=kind, due_on=due,
+            look_at=due_before(due), created_at=now,
+        ),
+    )  # fmt: skip
+
+
+async def _note(session: AsyncSession, relay: Relay, fact: str, actor: str, now: datetime) -> None:
+    session.add(
+        RelayEvent(
+            company_id=relay.company_id, id=new_id("rev"), agency_id=relay.agency_id,
+            relay_id=relay.id, type=fact, at=now, actor=actor, noted_at=now,
+        )
+    )  # fmt: skip
+    session.add(relay)
+    await session.flush()
+
+
+async def _confirm(
+    session: AsyncSession,
+    tools: Tools,
+    company: Company,
+    candidate: Candidate,
+    ended: Sequence[Consent],
+    now: datetime,
+) -> None:
+    """Say what was stopped, who was told, and what cannot be undone (domain rules 17.6)."""
+    profile = await vault.profile_of(session, tools.sealer, candidate)
+    if not profile.get("email"):
+        return
+    locale = language(candidate.locale)
+    await session.flush()
+    await write_to_candidate(
+        session,
+        tools,
+        company,
+        candidate,
+        profile,
+        about=f"withdrawal:{candidate.id}:{candidate.consent_seq}",
+        template="withdrawal_confirmed",
+        values={
+            "name": data_items.full_name(profile),
+            "company_name": consent_text.named(company, locale),
+            "withdrawn_on": long_date(local_day(now), locale),
+            "agencies": [await _told(session, consent, locale) for consent in ended],
+            "acknowledge_days": ACKNOWLEDGE_DAYS,
+            "my_page": await new_my_page_link(session, tools, candidate, now),
+            "privacy_contact": company.privacy_contact,
+        },
+        now=now,
+    )
+
+
+async def _told(session: AsyncSession, consent: Consent, locale: str) -> dict[str, object]:
+    agency = await session.get_one(Agency, consent.agency_id)
+    reached = any(relay.forwarded_at is not None for relay in await relays_of(session, consent))
+    return {"name": consent_text.named(agency, locale), "told": reached}

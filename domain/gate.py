@@ -1,0 +1,96 @@
+"""The gate: what must hold at the moment a package is handed over. One question, one first answer.
+
+Asked under the consent's lock and in the transaction that writes the provision record, so that a
+withdrawal is either before (then nothing leaves) or after (then the record shows that it left).
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from domain.agency import Agency, Agreement
+from domain.candidate import Candidate
+from domain.consent import Consent, ConsentEvent, ConsentText
+from domain.relay import Relay, may_be_read
+
+FEED_READ_FRESH = timedelta(hours=24)
+PERMANENT = frozenset(
+    {"relay_ended", "consent_withdrawn", "consent_expired", "candidate_erased", "consent_mismatch"}
+)
+"""Reasons that no later look will change: the caller hears "gone"."""
+_GIVING = ("given", "renewed", "items_changed")
+
+
+@dataclass(frozen=True)
+class Hearing:
+    """How an agency can be told to stop.
+
+    Working: a webhook endpoint that is not disabled, or a feed read within 24 hours. An agency that
+    has neither yet counts as reachable while it has a client: its first read is still to come.
+    """
+
+    endpoints: int
+    working_endpoints: int
+    feed_read_at: datetime | None
+    clients: int
+
+    def works(self, now: datetime) -> bool:
+        """Whether a stop sent now would be heard."""
+        if self.working_endpoints:
+            return True
+        if self.feed_read_at is not None:
+            return now - self.feed_read_at <= FEED_READ_FRESH
+        return self.endpoints == 0 and self.clients > 0
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything the gate looks at, read under lock."""
+
+    relay: Relay
+    consent: Consent
+    evidence: ConsentEvent | None
+    """The event the consent's present state rests on."""
+    text: ConsentText | None
+    """The wording that was shown."""
+    candidate: Candidate
+    agency: Agency
+    agreement: Agreement | None
+    hearing: Hearing
+    stop_escalated: bool
+
+
+def closed_because(facts: Facts, now: datetime, today: date) -> str | None:
+    """Why nothing may be handed over now, as a stable code; null when the gate is open.
+
+    `today` is the day in Japan: licences are valid by calendar day.
+    """
+    consent, relay = facts.consent, facts.relay
+    answers = {
+        "candidate_erased": facts.candidate.erased_at is not None,
+        "consent_expired": consent.state == "expired" or now >= consent.expires_at,
+        "consent_withdrawn": consent.state != "given",
+        "relay_ended": relay.state != "queued" and not may_be_read(relay.state),
+        "consent_mismatch": not _rests_on_evidence(facts),
+        "grace_period": now < consent.provision_not_before,
+        "agency_not_licensed": not facts.agency.may_receive(today),
+        "agreement_ended": facts.agreement is None or facts.agreement.state != "active",
+        # 個人情報保護法 28: a recipient abroad needs a basis of its own, which no consent has yet.
+        "recipient_abroad": facts.agency.country != "JP",
+        "acknowledgement_overdue": facts.stop_escalated,
+        "no_stop_channel": not facts.hearing.works(now),
+    }
+    return next((code for code, closed in answers.items() if closed), None)
+
+
+def _rests_on_evidence(facts: Facts) -> bool:
+    """The current row claims no more than the event it was derived from (agency, person, items)."""
+    event, consent, relay = facts.evidence, facts.consent, facts.relay
+    return (
+        event is not None
+        and facts.text is not None
+        and event.kind in _GIVING
+        and event.agency_id == consent.agency_id == relay.agency_id
+        and event.candidate_id == consent.candidate_id == relay.candidate_id
+        and set(consent.items) <= set(event.items)
+        and consent.id == relay.consent_id
+    )

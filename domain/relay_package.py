@@ -1,0 +1,93 @@
+"""The relay package: what an agency receives about a person, and the proof of where it comes from.
+
+Pure. `content` is the part that makes two reads the same; the dates of a hand-over come on top.
+Fields are added, never renamed; readers ignore what they do not know.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from domain.business_days import local_day
+from domain.company import Company
+from domain.consent import Consent, ConsentText
+from domain.data_items import CODES, in_order, value_of
+
+SCHEMA = "career-relay-package/1"
+ACQUISITION = "応募者本人から採用選考の応募書類として直接取得"
+"""How the provider came by the data: the agency must record it (個人情報保護法 30, 規則 24)."""
+LEASE = timedelta(days=35)
+"""How long a read may be used before it is read again."""
+RECORD_YEARS = 3
+"""Records of hand-overs are kept for three years (規則 21, 25)."""
+
+
+def candidate_items(
+    consented: Sequence[str],
+    profile: Mapping[str, Any],
+    *,
+    company: Company,
+    job_title: str,
+    stage: str,
+    feedback: str | None,
+) -> dict[str, str]:
+    """The consented items that have a value, in the order of the item list. Nothing else."""
+    told = {code: value_of(code, profile) for code in CODES}
+    facts = told | {
+        "applied_job_title": job_title,
+        "stage_reached": stage,
+        "interview_feedback": feedback or "",
+        "origin_company_name": company.name,
+    }
+    return {code: facts[code] for code in in_order(consented) if facts[code]}
+
+
+def content(
+    relay_id: str, company: Company, consent: Consent, text: ConsentText, items: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Everything that makes a package what it is, without the dates of its hand-overs."""
+    return {
+        "schema": SCHEMA,
+        "relay_id": relay_id,
+        "provider": {
+            "id": company.id,
+            "name": company.name,
+            "address": company.address,
+            "representative": company.representative,
+        },
+        "acquisition_background": ACQUISITION,
+        "consent": {
+            "id": consent.id,
+            "given_at": instant_text(consent.given_at),
+            "expires_at": instant_text(consent.expires_at),
+            "text_version": text.version,
+            "text_sha256": text.sha256,
+            "data_items": list(consent.items),
+        },
+        "candidate": dict(items),
+    }
+
+
+def canonical(value: Mapping[str, Any]) -> bytes:
+    """One form for one content: sorted keys, no spaces, UTF-8. What is hashed and signed."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def use_until(now: datetime, consent_expires_at: datetime) -> datetime:
+    """Until when a read may be used: the lease, never beyond the consent."""
+    return min(now + LEASE, consent_expires_at)
+
+
+def record_retention_until(last_provided_at: datetime) -> date:
+    """The last day on which the record is kept: three years, the first day not counted."""
+    day = local_day(last_provided_at)
+    year = day.year + RECORD_YEARS
+    if (day.month, day.day) == (2, 29):
+        return date(year, 2, 28)
+    return day.replace(year=year)
+
+
+def instant_text(moment: datetime) -> str:
+    """RFC 3339 in UTC with `Z`."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
