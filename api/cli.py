@@ -18,6 +18,7 @@ from api.runtime import Runtime, app_password, owner_url
 from api.settings import Settings
 from domain import jobs as queue
 from domain.flows import open_account
+from domain.flows import rotate_keys as rotate
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 keys = typer.Typer(no_args_is_help=True, help="The instance's key ring.")
@@ -195,6 +196,39 @@ def new_keys() -> None:
     console.print(f"RELAY_KEYS={place.new_ring_key()}", soft_wrap=True)
     console.print(f"RELAY_PEPPER={random.token_urlsafe(32)}", soft_wrap=True)
     console.print(f'RELAY_SIGNING_KEY="{place.new_signing_key()}"', soft_wrap=True)
+
+
+@keys.command("rotate")
+def rotate_keys() -> None:
+    """Re-wrap everything under the newest ring key; then older keys may leave `RELAY_KEYS`."""
+    console.print(f"{_run(_rotate(_runtime()))} values re-wrapped.")
+
+
+async def _rotate(runtime: Runtime) -> int:
+    async with runtime.database.transaction() as db:
+        companies, agencies = await rotate.tenants(db)
+    done = 0
+    for where in rotate.PLACES:
+        whose: dict[str, list[dict[str, str]]] = {
+            "company": [{"company_id": one} for one in companies],
+            "agency": [{"agency_id": one} for one in agencies],
+            "nobody": [{}],
+        }
+        whose["either"] = whose["company"] + whose["agency"]
+        for tenant in whose[where.tenant]:
+            done += await _rotate_place(runtime, where, tenant)
+    await runtime.database.close()
+    return done
+
+
+async def _rotate_place(runtime: Runtime, where: rotate.Place, tenant: dict[str, str]) -> int:
+    done = 0
+    while True:
+        async with runtime.database.transaction(**tenant) as db:
+            found = await rotate.rewrap(db, runtime.tools.sealer, where)
+        if not found:
+            return done
+        done += found
 
 
 @bench.command("ingest")

@@ -93,13 +93,12 @@ def status_of(refusal: errors.Refusal) -> int:
 
 
 def install(app: FastAPI) -> None:
-    """Answer every refusal, also the framework's own, as a problem document (or a page)."""
+    """Answer every refusal, also the framework's own, as a problem document or a page."""
     handlers: dict[Any, Any] = {
         errors.Refusal: _refused,
         HTTPException: _http,
         RequestValidationError: _shape,
         DBAPIError: _database,
-        Exception: _unexpected,
     }
     for kind, handler in handlers.items():
         app.add_exception_handler(kind, handler)
@@ -139,9 +138,18 @@ async def _database(request: Request, error: DBAPIError) -> Response:
     return _said(request, 500)
 
 
-async def _unexpected(request: Request, error: Exception) -> Response:
+def unexpected(request: Request, error: Exception) -> Response:
+    """A fault of ours: all of it into the log, nothing of it to the caller.
+
+    Called by the doorway, inside of which every answer gets its headers; Starlette's own handler
+    for `Exception` stands outside.
+    """
     log.error("unexpected_error", exc_info=error)
-    return _said(request, 500)
+    try:
+        return _said(request, 500)
+    except Exception as second:
+        log.exception("error_page_failed", exc_info=second)
+        return problem(500, request=request)
 
 
 def _said(

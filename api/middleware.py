@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import metrics
-from api.errors import problem
+from api.errors import problem, unexpected
 from api.runtime import Runtime
 
 log = structlog.get_logger()
@@ -67,6 +67,10 @@ class Doorway:
                 await problem(413, request=Request(scope))(scope, receive, answer)
             else:
                 await self.app(scope, _limited(receive, limit), answer)
+        except Exception as error:
+            if status:  # half an answer is out: only breaking off tells the caller so
+                raise
+            await unexpected(Request(scope, receive), error)(scope, receive, answer)
         finally:
             _note(scope, status or 500, time.perf_counter() - begun)
 

@@ -6,6 +6,7 @@ Only programs come here (client credentials); people sign in at `/login`.
 """
 
 import hmac
+import re
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -48,6 +49,7 @@ NO_STORE = {"cache-control": "no-store", "pragma": "no-cache"}
 _LONGEST_ASSERTION = timedelta(minutes=10)
 _LONGEST_JTI = 255
 _MOST_FIELDS = 20
+_CLIENT_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _LEEWAY_SECONDS = 60
 _BAD_INPUT = (
     ValueError, TypeError, KeyError, OverflowError, OSError, RecursionError, DataError, JoseError,
@@ -200,8 +202,8 @@ class _Assertion(JWTBearerClientAssertion):  # type: ignore[misc]
             raise InvalidClientError(description="The assertion is not in order.") from None
         if claims["exp"] > now + _LONGEST_ASSERTION.total_seconds():
             raise InvalidClientError(description="The assertion lives longer than 10 minutes.")
-        if len(claims["jti"]) > _LONGEST_JTI or "\0" in claims["jti"]:
-            raise InvalidClientError(description="The jti is too long.")
+        if len(claims["jti"]) > _LONGEST_JTI or not claims["jti"].isprintable():
+            raise InvalidClientError(description="The jti is too long or not printable.")
         if not self.validate_jti(claims, claims["jti"]):
             raise InvalidClientError(description="JWT ID is used before.")
 
@@ -286,6 +288,8 @@ class _Revocation(RevocationEndpoint):  # type: ignore[misc]
 class _Server(AuthorizationServer):  # type: ignore[misc]
     def query_client(self, client_id: str) -> Program | None:
         """The client, enabled only: looked up before its tenant is known."""
+        if not _CLIENT_ID.fullmatch(client_id):
+            return None
         session = _WORK.get().session
         session.execute(text("SET LOCAL ROLE relay_system"))
         wanted = select(OAuthClient).where(col(OAuthClient.id) == client_id)

@@ -39,7 +39,7 @@ class Runtime:
         )
         tools = Tools(
             sealer=ring,
-            holidays=JapaneseHolidays(),
+            holidays=JapaneseHolidays(settings.holiday_overrides),
             texts=MailTexts(),
             adapters=ADAPTERS,
             public_url=settings.base_url,

@@ -1,5 +1,6 @@
 """Settings from the environment: prefix `RELAY_`, plus `DATABASE_URL`."""
 
+from datetime import date
 from pathlib import Path
 from typing import Literal
 
@@ -37,6 +38,8 @@ class Settings(BaseSettings):
     smtp_password: SecretStr | None = None
     smtp_security: Literal["starttls", "tls", "none"] = "starttls"
     mail_from: str = "no-reply@career-relay.example"
+    holiday_overrides: dict[date, Literal["add", "remove"]] = {}
+    """Corrections of the national holidays, as JSON: `{"2027-05-06": "add"}`."""
     metrics_token: SecretStr | None = None
     pool_size: int = 20
     sweep_seconds: float = 2.0

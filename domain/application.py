@@ -26,6 +26,13 @@ OF_PERSON = frozenset({
 OF_DECISION = frozenset({"reason_unclassified", "reason_excluded", "not_before"})
 """Holds that follow from a decision: the next decision says them anew."""
 
+HOLDS = (
+    "no_email", "work_email_only", "private_candidate", "can_email_false", "prospect",
+    "internal_applicant", "confidential_job", "reason_unclassified", "reason_excluded",
+    "not_before", "unsigned_body", "enrichment_pending",
+)  # fmt: skip
+"""Reasons not to contact a candidate until a person, or later news, clears them."""
+
 
 class Application(Row, table=True):
     """Where one person stands with one job.
@@ -83,6 +90,29 @@ class Application(Row, table=True):
             raise Conflict(detail, code="hold_not_set")
         self.holds = [one for one in self.holds if one != hold]
         self.cleared_holds = [*self.cleared_holds, hold]
+
+
+class HoldClearance(Row, table=True):
+    """A person decided that a hold does not stand in the way, and said why (append-only).
+
+    The reason is sealed with the candidate's own key: it may speak of the person.
+    """
+
+    __tablename__ = "hold_clearance"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["company_id", "application_id"], ["application.company_id", "application.id"]
+        ),
+        Index("ix_hold_clearance_application", "company_id", "application_id"),
+    )
+
+    company_id: str = Field(primary_key=True)
+    id: str = Field(primary_key=True)
+    application_id: str
+    hold: str
+    reason: bytes
+    actor: str
+    at: datetime = instant()
 
 
 def mapped_source(

@@ -97,7 +97,7 @@ def at(day: date, hour: time) -> datetime:
 
 
 def after(calendar: Calendar, day: date, count: int) -> date:
-    """The day on which `count` business days after `day` are complete; `day` itself never counts."""
+    """The day on which `count` business days after `day` are complete; `day` does not count."""
     return _step(calendar, day, count, _DAY)
 
 
@@ -113,12 +113,12 @@ def elapsed(calendar: Calendar, first: date, last: date) -> int:
 
 
 def due_on(calendar: Calendar, ended_at: datetime) -> date:
-    """The third business day after the interview's date in Japan (民法 140: that day is not counted)."""
+    """The third business day after the interview's date in Japan (民法 140: not that day)."""
     return after(calendar, local_day(ended_at), PROMISE_DAYS)
 
 
 def due_before(due: date) -> datetime:
-    """The end of that day (民法 141): midnight in Japan, in UTC; on time means earlier than this."""
+    """The end of that day (民法 141): midnight in Japan, in UTC; on time is earlier than this."""
     return at(due + _DAY, time())
 
 
@@ -135,6 +135,19 @@ def office_moment(calendar: Calendar, moment: datetime) -> datetime:
     if calendar.is_open(local.date()) and local.time() < OFFICE_CLOSES:
         return max(moment, at(local.date(), OFFICE_OPENS))
     return at(after(calendar, local.date(), 1), OFFICE_OPENS)
+
+
+def office_hours(calendar: Calendar, first: datetime, last: datetime) -> float:
+    """Hours between 09:00 and 18:00 of open days that lie between two moments."""
+    day, end = local_day(first), local_day(last)
+    seconds = 0.0
+    while day <= end:
+        if calendar.is_open(day):
+            start = max(first, at(day, OFFICE_OPENS))
+            stop = min(last, at(day, OFFICE_CLOSES))
+            seconds += max(0.0, (stop - start).total_seconds())
+        day += _DAY
+    return seconds / 3600
 
 
 def long_date(day: date, locale: str = "ja") -> str:

@@ -396,8 +396,7 @@ class Posting:
     """The request in the caller's words, where the moves alone do not tell it."""
 
     def fingerprint(self) -> bytes:
-        """SHA-256 of the request. Ids made for this posting are no part of it: a repetition
-        makes others."""
+        """SHA-256 of the request, without the ids it made: a repetition makes others."""
         new = {credit.id for credit in self.credits}
         parts: list[object] = ["credit-request-v1", int(self.kind), self.reason, len(self.moves)]
         for move in self.moves:
@@ -481,14 +480,14 @@ _TAKING_ORDER = (
 )  # fmt: skip
 
 
-def to_take_back(credits: Sequence[Credit], count: int) -> list[Credit]:
+def to_take_back(granted: Sequence[Credit], count: int) -> list[Credit]:
     """Which of a placement's credits an early leave takes.
 
     First what costs the company least: pending, available, expired (counts as taken, nothing
     moves), frozen, reserved, used. Inside a group the latest expiry first, so that what stays can
     be used sooner. What was reversed before is not there to be taken.
     """
-    there = [credit for credit in credits if credit.bucket in _TAKING_ORDER]
+    there = [credit for credit in granted if credit.bucket in _TAKING_ORDER]
     there.sort(key=lambda credit: credit.id)
     there.sort(key=lambda credit: credit.expires_on or date.max, reverse=True)
     there.sort(key=lambda credit: _TAKING_ORDER.index(Bucket(credit.bucket)))

@@ -1,4 +1,4 @@
-"""The promise: a result by the end of the third business day after the interview (domain rules 2)."""
+"""The promise: a result by the end of the third business day after the interview (rules 2)."""
 
 from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
@@ -95,7 +95,7 @@ class Deadline(Row, table=True):
         self.provisional = provisional(calendar, ended_at, self.due_on)
 
     def tell(self, told_at: datetime) -> None:
-        """A result reached the candidate. Too late is `missed` for good, with the time of telling."""
+        """A result reached the candidate. Too late is `missed` for good; `met_at` says when."""
         if self.state in OWED and told_at >= self.due_before:
             self.miss()
         self.state = advance(self.state, "tell")

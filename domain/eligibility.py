@@ -45,7 +45,7 @@ async def failing_reasons(
 async def may_be_invited(
     session: AsyncSession, company: Company, application: Application, now: datetime
 ) -> list[str]:
-    """The codes that forbid an invitation; it travels in the notice, so that need not be out yet."""
+    """The codes that forbid an invitation; it travels in the notice, which need not be out yet."""
     failing = await failing_reasons(session, company, application, now)
     return [code for code in failing if code != "notice_not_sent"]
 
@@ -82,6 +82,7 @@ async def _told(session: AsyncSession, application: Application) -> bool:
         col(Notice.application_id) == application.id,
         col(Notice.kind) == "rejected",
         col(Notice.state) == "sent",
+        col(Notice.taken_back_at).is_(None),
     )
     return bool((await session.execute(select(sent))).scalar())
 

@@ -12,13 +12,13 @@ SHORTEST, LONGEST = 30, 400
 """Letters: one strength, one point about this role, one suggestion need that many."""
 
 TOPICS = (
-    "本籍", "出身地", "国籍", "在日", "部落", "家族", "ご両親", "父親", "母親", "兄弟", "家柄", "実家",
-    "持ち家", "借家", "宗教", "信仰", "政党", "支持政党", "思想", "信条", "尊敬する人物", "労働組合",
-    "組合活動", "学生運動", "愛読", "購読", "容姿", "外見", "見た目", "体型", "身長", "体重", "年齢", "若さ",
-    "性別", "女性だから", "男性だから", "結婚", "妊娠", "出産", "育児", "介護", "病歴", "持病", "障害",
-    "うつ", "通院", "前科", "逮捕",
-    "religio", "nationality", "your age", "too old", "too young", "gender", "marri", "pregnan",
-    "disabilit", "criminal record", "your family", "your parents", "political part", "trade union",
+    "本籍", "出身地", "国籍", "在日", "部落", "家族", "ご両親", "父親", "母親", "兄弟", "家柄",
+    "実家", "持ち家", "借家", "宗教", "信仰", "政党", "支持政党", "思想", "信条", "尊敬する人物",
+    "労働組合", "組合活動", "学生運動", "愛読", "購読", "容姿", "外見", "見た目", "体型", "身長",
+    "体重", "年齢", "若さ", "性別", "女性だから", "男性だから", "結婚", "妊娠", "出産", "育児",
+    "介護", "病歴", "持病", "障害", "うつ", "通院", "前科", "逮捕", "religio", "nationality",
+    "your age", "too old", "too young", "gender", "marri", "pregnan", "disabilit",
+    "criminal record", "your family", "your parents", "political part", "trade union",
 )  # fmt: skip
 SALARY = ("年収", "給与", "給料", "月給", "賃金", "報酬", "salary", "wage")
 COMPARISON = (

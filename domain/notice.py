@@ -71,7 +71,10 @@ def missing_blocks(kind: str, values: Mapping[str, Any]) -> list[str]:
 
 
 class Notice(Row, table=True):
-    """One message about one application. Unchanged once sent; a correction is a new notice."""
+    """One message about one application. Unchanged once sent; a correction is a new notice.
+
+    `taken_back_at` says since when the decision it told no longer stands.
+    """
 
     __tablename__ = "notice"
     __table_args__ = (
@@ -86,7 +89,10 @@ class Notice(Row, table=True):
             postgresql_where="kind <> 'interim' AND state IN ('draft', 'scheduled')",
         ),
         Index("ix_notice_application", "company_id", "application_id"),
-        Index("ix_notice_send_at", "send_at", postgresql_where="state = 'scheduled' AND mail_id IS NULL"),
+        Index(
+            "ix_notice_send_at", "send_at",
+            postgresql_where="state = 'scheduled' AND mail_id IS NULL",
+        ),
     )  # fmt: skip
 
     company_id: str = Field(primary_key=True)
@@ -99,6 +105,7 @@ class Notice(Row, table=True):
     send_at: datetime | None = instant(default=None)
     sent_at: datetime | None = instant(default=None)
     mail_id: str | None = None
+    taken_back_at: datetime | None = instant(default=None)
     supersedes_id: str | None = None
     created_at: datetime = instant()
 

@@ -12,6 +12,9 @@ class Sealer(Protocol):
     `about` is bound to the sealed bytes: a value copied into another place does not open there.
     """
 
+    newest: str
+    """The name of the ring key new values are sealed with; it stands in front of the bytes."""
+
     def seal(self, plain: bytes, *, about: str, key: bytes | None = None) -> bytes:
         """Seal under the ring, or under the wrapped data key given."""
         ...
@@ -142,6 +145,10 @@ class AtsAdapter(Protocol):
 
     def verify(self, incoming: Incoming, connection: ConnectionView) -> bool:
         """Whether the raw bytes carry a valid signature by any of the connection's secrets."""
+        ...
+
+    def unusable(self, secrets: Sequence[str], public_keys: Sequence[str]) -> str | None:
+        """What is wrong with keys somebody wants to configure; null when they can be used."""
         ...
 
     def delivery_id(self, incoming: Incoming) -> str | None:

@@ -5,7 +5,7 @@ credit that was granted: the terms in force are copied onto it.
 """
 
 import calendar
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -65,48 +65,16 @@ class Terms:
         return self.accrual_rule in {"on_placement", "mixed"}
 
 
-_CHOICES = {
-    "accrual_rule": ("on_placement", "per_n_relays", "mixed"),
-    "available_after": ("guarantee_end", "start"),
-    "validity_from": ("available", "start"),
-    "early_leave_rounding": ("up", "down", "half_up"),
-    "settle_owed": ("next_credit", "invoice"),
-    "attribution": ("first_consent", "last_consent", "shared"),
-}
-_FLAGS = ("reservation_stops_expiry", "restore_on_early_leave")
-_COUNTS = {
-    "credits_per_placement": 1,
-    "validity_months": 1,
-    "reservation_days": 1,
-    "restore_min_months": 0,
-    "tail_months": 0,
-    "ownership_window_months": 1,
-}
-_OPTIONAL_COUNTS = ("value_cap_jpy", "max_open")
-
-
 def terms_of(stored: Mapping[str, Any]) -> Terms:
     """The terms from an agreement version's document; what it leaves out has its default.
 
     Raises `Invalid` (`terms_invalid`) for a value the business cannot mean.
     """
-    known: dict[str, Any] = {}
-    for name, choices in _CHOICES.items():
-        if name in stored:
-            known[name] = _checked(stored[name] in choices, name, stored[name])
-    for name in _FLAGS:
-        if name in stored:
-            known[name] = _checked(isinstance(stored[name], bool), name, stored[name])
-    for name, least in _COUNTS.items():
-        if name in stored:
-            known[name] = _count(name, stored[name], least)
-    for name in _OPTIONAL_COUNTS:
-        if stored.get(name) is not None:
-            known[name] = _count(name, stored[name], 0)
-    if "guarantee" in stored:
-        known["guarantee"] = _period(stored["guarantee"])
-    if "early_leave_tiers" in stored:
-        known["early_leave_tiers"] = tiers_of(stored["early_leave_tiers"])
+    known = {
+        name: check(name, stored[name])
+        for name, check in _CHECKS.items()
+        if stored.get(name) is not None
+    }
     _checked(known.get("credits_per_placement", 1) <= MOST_CREDITS, "credits_per_placement", None)
     return Terms(**known)
 
@@ -221,3 +189,37 @@ def _checked(fits: bool, name: str, value: Any) -> Any:  # noqa: FBT001
         detail = f"the agreement's {name} has a value it cannot have"
         raise Invalid(detail, code="terms_invalid")
     return value
+
+
+def _choice(*choices: str) -> Callable[[str, Any], Any]:
+    return lambda name, value: _checked(value in choices, name, value)
+
+
+def _at_least(least: int) -> Callable[[str, Any], Any]:
+    return lambda name, value: _count(name, value, least)
+
+
+def _flag(name: str, value: Any) -> Any:
+    return _checked(isinstance(value, bool), name, value)
+
+
+_CHECKS: dict[str, Callable[[str, Any], Any]] = {
+    "accrual_rule": _choice("on_placement", "per_n_relays", "mixed"),
+    "credits_per_placement": _at_least(1),
+    "guarantee": lambda _, value: _period(value),
+    "available_after": _choice("guarantee_end", "start"),
+    "validity_months": _at_least(1),
+    "validity_from": _choice("available", "start"),
+    "value_cap_jpy": _at_least(0),
+    "early_leave_tiers": lambda _, value: tiers_of(value),
+    "early_leave_rounding": _choice("up", "down", "half_up"),
+    "reservation_days": _at_least(1),
+    "reservation_stops_expiry": _flag,
+    "restore_on_early_leave": _flag,
+    "restore_min_months": _at_least(0),
+    "max_open": _at_least(0),
+    "settle_owed": _choice("next_credit", "invoice"),
+    "tail_months": _at_least(0),
+    "ownership_window_months": _at_least(1),
+    "attribution": _choice("first_consent", "last_consent", "shared"),
+}

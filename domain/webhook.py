@@ -5,6 +5,7 @@ success for 120 hours, or 410). Enabling again is a person's decision.
 """
 
 import hashlib
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -45,6 +46,32 @@ STOP_MAIL_AFTER = timedelta(hours=1)
 
 ROTATION_OVERLAP = timedelta(hours=24)
 """The secret before the last one signs too for this long after a rotation."""
+
+_GONE = 410
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one attempt."""
+
+    status: int | None = None
+    error: str | None = None
+    answer: str = ""
+    """The beginning of the body, for the endpoint's owner."""
+    retry_after: timedelta | None = None
+    asked: str = ""
+    """The receiver's own wish, from the header `webhook-delivery`."""
+    duration_ms: int = 0
+
+    @property
+    def taken(self) -> bool:
+        """Whether the receiver has it."""
+        return self.status is not None and 200 <= self.status < 300  # noqa: PLR2004
+
+    @property
+    def gone(self) -> bool:
+        """Whether nobody lives there any more."""
+        return self.status == _GONE
 
 
 class WebhookEndpoint(Row, table=True):

@@ -19,7 +19,6 @@ from urllib.parse import SplitResult, urlsplit
 
 import httpcore2
 import httpx2
-import idna
 
 Address = IPv4Address | IPv6Address
 PORTS = frozenset({443, 8443})
@@ -108,16 +107,17 @@ async def check_target(
 
 
 def safe_client(
-    *, allow_private: bool = False, resolver: Resolver = resolve, verify: ssl.SSLContext | None = None
+    *,
+    allow_private: bool = False,
+    resolver: Resolver = resolve,
+    verify: ssl.SSLContext | None = None,
 ) -> httpx2.AsyncClient:
     """A client that connects to checked addresses only. Use it once and close it.
 
     `verify` replaces the certificates trusted (tests). `UnsafeAddress` may come out of any call.
     """
     return httpx2.AsyncClient(
-        transport=_Transport(
-            verify or _tls(), None if allow_private else _Guard(resolver)
-        ),
+        transport=_Transport(verify or _tls(), None if allow_private else _Guard(resolver)),
         timeout=httpx2.Timeout(TOTAL_SECONDS, connect=CONNECT_SECONDS),
         follow_redirects=False,
         trust_env=False,
@@ -163,14 +163,6 @@ class _Guard(httpcore2.AsyncNetworkBackend):
                 failed = error
         raise failed
 
-    async def connect_unix_socket(
-        self,
-        path: str,
-        timeout: float | None = None,  # noqa: ASYNC109
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore2.AsyncNetworkStream:
-        raise _unsafe("no sockets of this machine")
-
     async def sleep(self, seconds: float) -> None:
         await self._network.sleep(seconds)
 
@@ -178,9 +170,7 @@ class _Guard(httpcore2.AsyncNetworkBackend):
 class _Transport(httpx2.AsyncHTTPTransport):
     """httpx2's own transport over a pool with our network behind it."""
 
-    def __init__(
-        self, tls: ssl.SSLContext, guard: httpcore2.AsyncNetworkBackend | None
-    ) -> None:
+    def __init__(self, tls: ssl.SSLContext, guard: httpcore2.AsyncNetworkBackend | None) -> None:
         super().__init__(verify=tls, trust_env=False)
         self._pool = httpcore2.AsyncConnectionPool(
             ssl_context=tls, network_backend=guard, max_keepalive_connections=0
@@ -209,8 +199,8 @@ def _check_form(url: str, parts: SplitResult, host: str) -> None:
 
 def _check_name(host: str) -> None:
     try:
-        ascii_host = idna.encode(host, uts46=True).decode()
-    except idna.IDNAError:
+        ascii_host = httpx2.URL(scheme="https", host=host).raw_host.decode()
+    except httpx2.InvalidURL:
         raise _unsafe("the host is not a domain name") from None
     labels = ascii_host.split(".")
     # The last label of a domain name has a letter; without one it is an address in some notation.
@@ -237,8 +227,10 @@ def _embedded(address: Address) -> Iterable[Address]:
 
 
 def _plainly_public(address: Address, *, inside: bool) -> bool:
-    """The address as it stands. A mapped address is as public as what is in it; the other ways of
-    embedding are not called at all."""
+    """The address as it stands.
+
+    A mapped address is as public as what is in it; other ways of embedding are not called at all.
+    """
     if inside and isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         return True
     return (

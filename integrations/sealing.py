@@ -27,7 +27,7 @@ class KeyRing:
             message = "a key ring needs at least one key of 32 bytes"
             raise ValueError(message)
         self._ring = {name: AESGCM(key) for name, key in keys.items()}
-        self._newest = next(iter(keys))
+        self.newest = next(iter(keys))
         self._pepper = pepper
 
     @classmethod
@@ -44,7 +44,7 @@ class KeyRing:
         """Seal under the newest ring key, or under the wrapped data key given."""
         if key is not None:
             return _close(AESGCM(self._unwrap(key)), "", plain, about)
-        return _close(self._ring[self._newest], self._newest, plain, about)
+        return _close(self._ring[self.newest], self.newest, plain, about)
 
     def open(self, sealed: bytes, *, about: str, key: bytes | None = None) -> bytes:
         """Open what `seal` made; `ValueError` for other bytes, another place or another key."""
@@ -67,8 +67,8 @@ class KeyRing:
         return self.seal(os.urandom(_KEY_BYTES), about=about)
 
     def rewrap(self, sealed: bytes, *, about: str) -> bytes | None:
-        """The same content under the newest key; null when it already is."""
-        if _split(sealed)[0] == self._newest:
+        """The same content under the newest key; null when it is, or lies under a data key."""
+        if _split(sealed)[0] in {self.newest, ""}:
             return None
         return self.seal(self.open(sealed, about=about), about=about)
 

@@ -100,9 +100,7 @@ async def one(runtime: Runtime, company_id: str, kind: Any, **where: Any) -> Any
     return found[0]
 
 
-async def mailbox(
-    runtime: Runtime, tenant_id: str, to: str | None = None
-) -> list[dict[str, Any]]:
+async def mailbox(runtime: Runtime, tenant_id: str, to: str | None = None) -> list[dict[str, Any]]:
     """Sent mails, oldest first."""
     async with runtime.database.transaction(company_id=tenant_id) as db:
         sent = await mails(db, runtime.tools, tenant_id)

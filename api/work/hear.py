@@ -13,7 +13,7 @@ from domain.flows.understand_delivery import JOB, give_up, look_again, understan
 log = structlog.get_logger()
 
 _PASSING = ("08", "40", "53", "55P03", "57")
-"""SQLSTATEs of troubles that pass: lost connection, conflict, no resources, lock timeout, shutdown."""
+"""SQLSTATEs of troubles that pass: connection, conflict, resources, lock timeout, shutdown."""
 _TRIES = 3
 
 
@@ -59,4 +59,6 @@ def _say(error: Exception, delivery_id: str) -> None:
     )
 
 
-timer("delivery.look", table="delivery", column="look_at", where="look_at IS NOT NULL", act=look_again)
+timer(
+    "delivery.look", table="delivery", column="look_at", where="look_at IS NOT NULL", act=look_again
+)

@@ -16,7 +16,7 @@ async def _clear(session: AsyncSession, _: Any, __: str, ___: str, now: datetime
 def _due_sql() -> str:
     """One row when anything is due. The rows belong to no tenant, so none is named."""
     any_due = " OR ".join(
-        f"EXISTS (SELECT FROM {table} WHERE {column} <= CAST(:now AS timestamptz)"  # noqa: S608
+        f"EXISTS (SELECT FROM {table} WHERE {column} <= CAST(:now AS timestamptz)"
         f" - interval '{stay.total_seconds():.0f} seconds')"
         for table, (column, stay) in KEPT.items()
     )

@@ -34,7 +34,7 @@ async def send_mail(runtime: Runtime, ids: list[str]) -> None:
             await mail_sent(session, runtime.tools, tenant_id, mail_id, now)
         else:
             log.warning("mail_refused", mail_id=mail_id, code=refusal.code, reason=refusal.reason)
-            await mail_refused(session, runtime.tools, tenant_id, mail_id, refusal, now)
+            await mail_refused(session, runtime.tools, tenant_id, mail_id, refusal=refusal, now=now)
 
 
 def mailer_of(runtime: Runtime) -> Mailer | None:

@@ -1,18 +1,18 @@
 """An agency that holds data was told to stop: it says that it has, or people are told that not."""
 
 from datetime import date, datetime, time, timedelta
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from domain.access import as_agency, as_company, relay_of_agency
+from domain.access import as_company, relay_of_agency
 from domain.agency import Agency
-from domain.business_days import after, at, calendar_of, due_before, local_day, long_date
-from domain.caller import Member
+from domain.business_days import after, calendar_of, due_before, local_day, long_date
+from domain.business_days import at as moment
 from domain.company import Company
 from domain.errors import Conflict
-from domain.flows.sign_in import facts_of
-from domain.flows.write_mail import language, write_mail
+from domain.flows.tell_members import tell_agency, tell_company
 from domain.ports import Tools
 from domain.relay import StopNotice
 from domain.store import find
@@ -26,9 +26,15 @@ _WATCHERS = ("privacy_officer", "head", "admin")
 
 
 async def acknowledge_stop(
-    session: AsyncSession, agency_id: str, relay_id: str, answer: str, now: datetime
+    session: AsyncSession,
+    agency_id: str,
+    relay_id: str,
+    answer: str,
+    *,
+    at: datetime | None,
+    now: datetime,
 ) -> list[StopNotice]:
-    """The agency has stopped. Said again, the first answer stands.
+    """The agency has stopped (`at`; now, if it does not say). The first answer stands.
 
     An agency that never read the package has nothing to delete: then the list is empty. Raises
     `NotFound`, and `Conflict` (`nothing_to_acknowledge`) while nobody asked it to stop.
@@ -41,7 +47,8 @@ async def acknowledge_stop(
     for notice in notices:
         if notice.state != "acknowledged":
             notice.state, notice.answer = "acknowledged", answer
-            notice.acknowledged_at, notice.look_at = now, None
+            notice.acknowledged_at = min(at or now, now)
+            notice.look_at = None
             session.add(notice)
     await session.flush()
     return notices
@@ -71,7 +78,7 @@ async def _overdue(session: AsyncSession, tools: Tools, notice: StopNotice, now:
     notice.state = "overdue"
     if notice.escalated_at is None and today > after(calendar, notice.due_on, ESCALATION_DAYS):
         notice.escalated_at = now
-    notice.look_at = at(today + timedelta(days=1), _MORNING)
+    notice.look_at = moment(today + timedelta(days=1), _MORNING)
     session.add(notice)
     await session.flush()  # before the transaction turns to the agency's side
     await _tell_people(session, tools, company, notice, today, now=now)
@@ -88,56 +95,23 @@ async def _tell_people(
 ) -> None:
     """A mail a day to the people of both sides. It names the relay, never the person."""
     agency = await session.get_one(Agency, notice.agency_id)
-    watchers = [m for m in await _members(session, company_id=company.id) if _watches(m)]
-    await as_agency(session, agency.id)
-    consultants = await _members(session, agency_id=agency.id)
-    for tenant_id, member in [(company.id, m) for m in watchers] + [
-        (agency.id, m) for m in consultants
-    ]:
-        await _tenant(session, tenant_id)
-        locale = language(member.locale)
-        await write_mail(
-            session,
-            tools,
-            tenant_id=tenant_id,
-            about=f"stop-overdue:{notice.id}:{member.id}:{today}",
-            template="stop_overdue",
-            locale=locale,
-            to=facts_of(tools.sealer, member)["email"],
-            values={
-                "relay_id": notice.relay_id,
-                "agency_name": agency.name,
-                "company_name": company.name,
-                "due_on": long_date(notice.due_on, locale),
-                "escalated": notice.escalated_at is not None,
-                "url": tools.public_url,
-            },
-            now=now,
-        )
-    await as_company(session, company.id)
 
+    def words(locale: str) -> dict[str, Any]:
+        return {
+            "relay_id": notice.relay_id,
+            "agency_name": agency.name,
+            "company_name": company.name,
+            "due_on": long_date(notice.due_on, locale),
+            "escalated": notice.escalated_at is not None,
+            "url": tools.public_url,
+        }
 
-async def _tenant(session: AsyncSession, tenant_id: str) -> None:
-    if tenant_id.startswith("agy_"):
-        await as_agency(session, tenant_id)
-    else:
-        await as_company(session, tenant_id)
-
-
-async def _members(
-    session: AsyncSession, *, company_id: str | None = None, agency_id: str | None = None
-) -> list[Member]:
-    mine = (
-        col(Member.company_id) == company_id
-        if company_id is not None
-        else col(Member.agency_id) == agency_id
+    about = f"stop-overdue:{notice.id}:{today}"
+    await tell_company(
+        session, tools, company.id, "stop_overdue", words, roles=_WATCHERS, about=about, now=now
     )
-    wanted = select(Member).where(mine, col(Member.enabled))
-    return list((await session.scalars(wanted)).all())
-
-
-def _watches(member: Member) -> bool:
-    return any(role in _WATCHERS for role in member.roles)
+    await tell_agency(session, tools, agency.id, "stop_overdue", words, about=about, now=now)
+    await as_company(session, company.id)
 
 
 async def _notices(session: AsyncSession, company_id: str, relay_id: str) -> list[StopNotice]:

@@ -20,7 +20,7 @@ from domain.company import Company
 from domain.delivery import AtsEvent
 from domain.flows import change_outcome, change_person, meet_applicant, note_interview
 from domain.ports import Tools
-from domain.store import add_once, find
+from domain.store import add_once
 
 ENDED = {"application.rejected", "application.withdrawn"}
 """Events that end an application without a hire."""
@@ -53,7 +53,7 @@ class Said:
 
 @dataclass(frozen=True)
 class Applied:
-    """What came of it: the event if it was news (or is this delivery's own), and whom it concerned."""
+    """What came of it: the event if it was news (or this delivery's own), and whom it is about."""
 
     event: dict[str, Any] | None = None
     candidate: Candidate | None = None
@@ -77,8 +77,10 @@ async def apply_event(
         return Applied(None, met.candidate, met.application)
     event = {**said.event, "dedupe_key": noted.dedupe_key, "supersedes": noted.supersedes}
     if noted is row and not overtaken:
-        await meet_applicant.learn(session, tools, company, met, said, now)
-        await _act(session, tools, company, met.application, said, noted.dedupe_key, now)
+        await meet_applicant.learn(session, tools, company, met, said)
+        await _act(
+            session, tools, company, met.application, said=said, key=noted.dedupe_key, now=now
+        )
     emitted = event if noted.effect == "applied" else None
     return Applied(emitted, met.candidate, met.application)
 
@@ -88,14 +90,16 @@ async def _act(
     tools: Tools,
     company: Company,
     application: Application,
+    *,
     said: Said,
     key: str,
     now: datetime,
 ) -> None:
     if said.kind in OUTCOMES:
-        await change_outcome.change(session, tools, company, application, said, key, now)
+        application.last_event_key = key
+        await change_outcome.change(session, tools, company, application, said=said, now=now)
     else:
-        await note_interview.note(session, tools, company, application, said, now)
+        await note_interview.note(session, tools, company, application, said=said, now=now)
     await change_outcome.settle(session, tools, company, application, now)
 
 
@@ -110,8 +114,11 @@ async def _about_person(
     if noted is None:
         return Applied(None, candidate)
     if noted is row and candidate is not None:
-        act = change_person.delete if said.kind == "candidate.deleted" else change_person.merge
-        await act(session, tools, candidate, said, now)
+        if said.kind == "candidate.deleted":
+            await change_person.delete(session, tools, candidate, now)
+        else:
+            into = said.event["candidate"]["merged_into_external_id"]
+            await change_person.merge(session, tools, candidate, into)
     return Applied({**said.event, "supersedes": noted.supersedes}, candidate)
 
 
@@ -179,6 +186,7 @@ async def take_hire_back(
     session: AsyncSession,
     tools: Tools,
     company: Company,
+    *,
     connection_id: str,
     external_id: str,
     as_of: datetime,
@@ -190,8 +198,7 @@ async def take_hire_back(
     )
     if application is None or application.outcome != "hired" or as_of < application.outcome_at:
         return False
-    await change_outcome.reopen(session, tools, company, application, min(as_of, now), now)
+    await change_outcome.reopen(
+        session, tools, company, application, as_of=min(as_of, now), now=now
+    )
     return True
-
-
-__all__ = ["Applied", "Said", "apply_event", "find", "take_hire_back"]

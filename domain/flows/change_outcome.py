@@ -43,8 +43,8 @@ async def change(
     tools: Tools,
     company: Company,
     application: Application,
+    *,
     said: "Said",
-    key: str,
     now: datetime,
 ) -> None:
     """Take over an outcome. A candidate who ended it hears nothing more about it."""
@@ -52,7 +52,6 @@ async def change(
     application.outcome = OUTCOME[said.kind]
     application.outcome_at = min(said.occurred_at, now)
     application.told_at = min(said.as_of, now)
-    application.last_event_key = key
     _take_reason(application, said, before)
     session.add(application)
     await session.flush()
@@ -69,6 +68,7 @@ async def reopen(
     tools: Tools,
     company: Company,
     application: Application,
+    *,
     as_of: datetime,
     now: datetime,
 ) -> None:

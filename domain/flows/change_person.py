@@ -1,7 +1,6 @@
 """The ATS deleted a person's record, or merged it into another one."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select, update
@@ -17,13 +16,8 @@ from domain.invitation import CandidateLink, Invitation
 from domain.notice import Notice
 from domain.ports import Tools
 
-if TYPE_CHECKING:
-    from domain.flows.apply_event import Said
 
-
-async def delete(
-    session: AsyncSession, tools: Tools, candidate: Candidate, said: "Said", now: datetime
-) -> None:
+async def delete(session: AsyncSession, tools: Tools, candidate: Candidate, now: datetime) -> None:
     """Nothing goes out any more, nothing is owed any more, and the person's data is erased.
 
     Records merged into this person are the same person.
@@ -36,15 +30,12 @@ async def delete(
             await start_erasure(session, tools, one, now)
 
 
-async def merge(
-    session: AsyncSession, tools: Tools, candidate: Candidate, said: "Said", now: datetime
-) -> None:
+async def merge(session: AsyncSession, tools: Tools, candidate: Candidate, into: str) -> None:
     """Let the surviving record have the applications. Nothing that proves a consent is moved.
 
     Consents are evidence about the record they were given for. Where only the absorbed record has
     any, it is the one that lives on here, under the surviving number.
     """
-    into = said.event["candidate"]["merged_into_external_id"]
     survivor = await _by_number(session, candidate, into)
     if survivor is None:
         candidate.external_id = into

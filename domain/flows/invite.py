@@ -1,4 +1,4 @@
-"""Invite an eligible rejected candidate to opt in: one invitation per application, one link a time."""
+"""Invite an eligible rejected candidate to opt in: one invitation per application."""
 
 import secrets
 from datetime import datetime, timedelta
@@ -9,14 +9,14 @@ from sqlmodel import col, select
 from domain.application import Application
 from domain.business_days import calendar_of, office_moment
 from domain.company import Company
-from domain.eligibility import may_be_invited
+from domain.eligibility import failing_reasons, may_be_invited
 from domain.errors import Conflict
 from domain.flows.open_account import token_hash
 from domain.ids import new_id
 from domain.invitation import CandidateLink, Invitation, advance
 from domain.notice import Mail
 from domain.ports import Tools
-from domain.store import add_once
+from domain.store import add_once, lock
 
 
 async def invite(
@@ -31,6 +31,21 @@ async def invite(
     invitation = await invitation_of(session, application)
     assert invitation is not None
     return await new_link(session, tools, invitation, now)
+
+
+async def hand_over_link(
+    session: AsyncSession, tools: Tools, company_id: str, application_id: str, now: datetime
+) -> tuple[str, datetime]:
+    """A link HR hands over itself, and until when it works: only after the result was told."""
+    application = await lock(session, Application, company_id, application_id)
+    company = await session.get_one(Company, company_id)
+    failing = await failing_reasons(session, company, application, now)
+    if failing:
+        raise Conflict(", ".join(failing), code="not_eligible")
+    url = await invite(session, tools, company, application, now)
+    invitation = await invitation_of(session, application)
+    assert invitation is not None
+    return url, invitation.expires_at
 
 
 async def open_invitation(
@@ -55,7 +70,7 @@ async def open_invitation(
 async def invite_by_mail(
     session: AsyncSession, tools: Tools, company: Company, application: Application, now: datetime
 ) -> Invitation | None:
-    """Where the ATS told the result, the invitation goes out in a mail of its own, in office hours."""
+    """Where the ATS told the result, the invitation has a mail of its own, in office hours."""
     if await may_be_invited(session, company, application, now):
         return None
     there = await invitation_of(session, application)

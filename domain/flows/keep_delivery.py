@@ -1,4 +1,4 @@
-"""A delivery is kept, sealed, before anybody reads it; reading it is asked for in the same breath."""
+"""A delivery is kept, sealed, before anybody reads it, and its reading is asked for with it."""
 
 import hashlib
 import json

@@ -91,7 +91,7 @@ async def known_person(
 
 
 async def learn(
-    session: AsyncSession, tools: Tools, company: Company, met: Met, said: "Said", now: datetime
+    session: AsyncSession, tools: Tools, company: Company, met: Met, said: "Said"
 ) -> None:
     """Take over what the event says about the person and the application."""
     told = said.event["candidate"]
@@ -128,7 +128,7 @@ def phone_number(value: str) -> str | None:
 async def _learn_person(
     session: AsyncSession, tools: Tools, candidate: Candidate, told: Mapping[str, Any]
 ) -> None:
-    """What the candidate corrected stays; what the ATS said before gives way to what it says now."""
+    """What the candidate corrected stays; what the ATS said before gives way to its news."""
     profile = await vault.profile_of(session, tools.sealer, candidate)
     facts = {name: value for name, value in facts_of(told).items() if value}
     before = profile.get("from_ats") or {}
@@ -171,9 +171,7 @@ async def _candidate_of(
     session: AsyncSession, company: Company, application: Application, said: "Said"
 ) -> Candidate:
     """The application's candidate. A number told late leads to the person who has it already."""
-    there = await find(
-        session, Candidate, company.id, application.candidate_id, for_update=True
-    )
+    there = await find(session, Candidate, company.id, application.candidate_id, for_update=True)
     assert there is not None
     told = said.event["candidate"]
     if told is None or told["external_id"] is None or there.external_id == told["external_id"]:

@@ -24,12 +24,15 @@ async def note(
     tools: Tools,
     company: Company,
     application: Application,
+    *,
     said: "Said",
     now: datetime,
 ) -> Interview:
     """Take over what is said about an interview, unless something newer was said, and count."""
     told: dict[str, Any] = said.event["interview"] or {}
-    external_id = told.get("external_id") or f"at {told.get('starts_at') or said.event['occurred_at']}"
+    external_id = (
+        told.get("external_id") or f"at {told.get('starts_at') or said.event['occurred_at']}"
+    )
     interview = await _interview(session, application, external_id, now)
     if _is_news(interview, said, now):
         _take_over(interview, application, said, told, now)
@@ -47,7 +50,11 @@ def _is_news(interview: Interview, said: "Said", now: datetime) -> bool:
 
 
 def _take_over(
-    interview: Interview, application: Application, said: "Said", told: dict[str, Any], now: datetime
+    interview: Interview,
+    application: Application,
+    said: "Said",
+    told: dict[str, Any],
+    now: datetime,
 ) -> None:
     held = "completed" if said.kind == "interview.completed" else "scheduled"
     interview.status = _CALLED_OFF.get(str(told.get("status") or "").lower(), held)

@@ -175,24 +175,47 @@ async def connect_ats(
     public_keys: list[str] | None = None,
     settings: dict[str, Any] | None = None,
 ) -> AtsConnection:
-    """A connection to an ATS. Secrets are sealed together as one document."""
+    """A connection to an ATS. Secrets and the API credential are sealed as one document."""
+    open_settings, api_key = split_settings(settings or {})
     connection = AtsConnection(
         company_id=company_id, id=new_id("ats"), provider=provider, name=name, secrets=b"",
-        public_keys=public_keys or [], settings=settings or {}, created_at=now,
+        public_keys=public_keys or [], settings=open_settings, created_at=now,
     )  # fmt: skip
-    connection.secrets = seal_secrets(sealer, connection.id, secrets, secrets_by_event or {})
+    connection.secrets = seal_secrets(
+        sealer, connection.id, secrets, secrets_by_event or {}, api_key=api_key
+    )
     await as_company(session, company_id)
     session.add(connection)
     await session.flush()
     return connection
 
 
+def split_settings(settings: dict[str, Any]) -> tuple[dict[str, Any], Any]:
+    """The settings anybody may read, and the credential among them (`api_key`) that nobody may."""
+    return {name: value for name, value in settings.items() if name != "api_key"}, settings.get(
+        "api_key"
+    )
+
+
 def seal_secrets(
-    sealer: Sealer, connection_id: str, secrets: list[str], by_event: dict[str, str]
+    sealer: Sealer,
+    connection_id: str,
+    secrets: list[str],
+    by_event: dict[str, str],
+    *,
+    api_key: str | None = None,
 ) -> bytes:
-    """A connection's secrets as one sealed document: `{"secrets": [..], "by_event": {..}}`."""
-    plain = json.dumps({"secrets": secrets, "by_event": by_event}).encode()
+    """A connection's secrets as one sealed document: `{"secrets", "by_event", "api_key"}`."""
+    plain = json.dumps({"secrets": secrets, "by_event": by_event, "api_key": api_key}).encode()
     return sealer.seal(plain, about=f"connection:{connection_id}")
+
+
+def open_secrets(sealer: Sealer, connection: AtsConnection) -> dict[str, Any]:
+    """What `seal_secrets` sealed."""
+    opened: dict[str, Any] = json.loads(
+        sealer.open(connection.secrets, about=f"connection:{connection.id}")
+    )
+    return opened
 
 
 async def _as_owner(session: AsyncSession, company_id: str | None, agency_id: str | None) -> None:

@@ -85,9 +85,7 @@ async def new_my_page_link(
     return f"{tools.public_url}/c/{token}"
 
 
-async def agencies_offered(
-    session: AsyncSession, company: Company, now: datetime
-) -> list[Agency]:
+async def agencies_offered(session: AsyncSession, company: Company, now: datetime) -> list[Agency]:
     """Whom a candidate may choose today: agreement in force, licence valid, in Japan; oldest first."""
     today = local_day(now)
     in_force = select(AgreementVersion.agreement_id).where(

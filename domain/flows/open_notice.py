@@ -1,8 +1,8 @@
-"""A rejection leads to a notice: at once a draft or a date to send it, unless something holds it."""
+"""A rejection leads to a notice: a draft, or a date to send it, unless something holds it."""
 
 from datetime import datetime
 
-from sqlalchemy import exists, or_
+from sqlalchemy import exists
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
@@ -45,18 +45,26 @@ async def open_notice(
 async def cancel_pending(
     session: AsyncSession, company_id: str, application_id: str, now: datetime
 ) -> None:
-    """Nothing more goes out about this application: notices, their mails, the open invitation."""
-    pending = (
+    """Nothing more goes out about this application: notices, their mails, the open invitation.
+
+    A rejection that was told and then taken back is marked, so that a later one is told again.
+    """
+    application = await lock(session, Application, company_id, application_id)
+    wanted = (
         select(Notice)
         .where(
             col(Notice.company_id) == company_id,
             col(Notice.application_id) == application_id,
-            col(Notice.state).in_(LIVING),
+            col(Notice.state).in_((*LIVING, "sent")),
         )
         .with_for_update()
     )
-    for notice in (await session.scalars(pending)).all():
-        await cancel_notice(session, notice)
+    for notice in (await session.scalars(wanted)).all():
+        if notice.state in LIVING:
+            await cancel_notice(session, notice)
+        elif notice.kind == "rejected" and application.outcome == "active":
+            notice.taken_back_at = notice.taken_back_at or now
+            session.add(notice)
     await call_off_invitation(session, company_id, application_id, now)
     await session.flush()
 
@@ -89,25 +97,27 @@ async def lift_not_before(
 
 
 async def _told(session: AsyncSession, application: Application) -> bool:
-    """Told: a notice went out, and since then there was no new decision on a new interview."""
+    """Told: the standing decision went out, and since then no new one on a new interview came."""
     sent = select(Notice).where(
         col(Notice.company_id) == application.company_id,
         col(Notice.application_id) == application.id,
         col(Notice.kind) == "rejected",
         col(Notice.state) == "sent",
+        col(Notice.taken_back_at).is_(None),
     )
     last = (await session.scalars(sent.order_by(col(Notice.sent_at).desc()))).first()
     if last is None or last.sent_at is None:
         return False
+    if application.outcome_at <= last.sent_at:
+        return True
     owed_again = exists().where(
         col(Deadline.company_id) == application.company_id,
         col(Deadline.application_id) == application.id,
-        or_(col(Deadline.state).in_(OWED), col(Deadline.met_at).is_(None)),
         col(Deadline.state) != "void",
+        col(Deadline.met_at).is_(None),
         col(Deadline.interview_ended_at) > last.sent_at,
     )
-    new_decision = application.outcome_at > last.sent_at
-    return not (new_decision and (await session.execute(select(owed_again))).scalar())
+    return not (await session.execute(select(owed_again))).scalar()
 
 
 async def _can_be_reached(session: AsyncSession, application: Application) -> bool:
@@ -182,7 +192,7 @@ async def _when(
 async def _ats_told(
     session: AsyncSession, tools: Tools, company: Company, application: Application, now: datetime
 ) -> Notice:
-    """The ATS mailed the result when it rejected: noted as sent, deadlines met, invitation to go."""
+    """The ATS mailed the result when it rejected: noted as sent; the invitation is to go."""
     notice = await living_notice(session, application) or await _draft(session, application, now)
     notice.state, notice.send_at = advance(notice.state, "told_elsewhere"), None
     notice.sent_at = min(application.outcome_at, now)

@@ -4,7 +4,6 @@ Reading is the hand-over (個人情報保護法 29): the record is written in th
 for every read; reads of the same content on the same channel extend one record (規則 19).
 """
 
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,12 +22,11 @@ from domain.company import Company
 from domain.data_items import full_name, label
 from domain.errors import Forbidden, Gone
 from domain.flows.ask_gate import ask_gate
-from domain.flows.open_account import token_hash
+from domain.flows.open_candidate_link import new_my_page_link
 from domain.flows.send_notice import feedback_of
 from domain.flows.write_mail import language, write_to_candidate
 from domain.gate import PERMANENT, Facts
 from domain.ids import new_id
-from domain.invitation import CandidateLink
 from domain.notice import Notice
 from domain.ports import Tools
 from domain.relay import Provision
@@ -215,21 +213,8 @@ async def _tell_candidate(
             "provided_on": long_date(local_day(now), locale),
             "items": [label(item, locale) for item in record.items],
             "contact_days": agency.contact_days,
-            "my_page": await _my_page(session, tools, facts, now),
+            "my_page": await new_my_page_link(session, tools, facts.candidate, now),
             "privacy_contact": company.privacy_contact,
         },
         now=now,
     )
-
-
-async def _my_page(session: AsyncSession, tools: Tools, facts: Facts, now: datetime) -> str:
-    token = secrets.token_urlsafe(32)
-    session.add(
-        CandidateLink(
-            company_id=facts.relay.company_id, id=new_id("lnk"), token_hash=token_hash(token),
-            candidate_id=facts.candidate.id, application_id=facts.relay.application_id,
-            purpose="my_page", created_at=now,
-        )
-    )  # fmt: skip
-    await session.flush()
-    return f"{tools.public_url}/c/{token}"

@@ -146,9 +146,9 @@ async def _case(
     if opened.invitation is None or opened.application is None:
         raise Gone(code="invitation_expired")
     invitation = await lock(session, Invitation, company_id, opened.invitation.id)
-    stands = Opened(
-        opened.link, opened.company, candidate, opened.application, invitation
-    ).stands(now)
+    stands = Opened(opened.link, opened.company, candidate, opened.application, invitation).stands(
+        now
+    )
     if stands not in {"form", "declined"}:
         raise Gone(code=f"invitation_{'answered' if stands == 'answered' else 'expired'}")
     text = await _keep_text(session, company_id, statement, now)
@@ -310,7 +310,7 @@ async def _receipt(
             "agencies": [_as_shown(case.statement, consent) for consent in given],
             "last_day": long_date(last_day(given[0].expires_at), locale),
             "minutes": GRACE_MINUTES,
-            "not_before": f"{not_before:%H:%M}",
+            "not_before": f"{long_date(not_before.date(), locale)} {not_before:%H:%M}",
             "my_page": await new_my_page_link(session, tools, case.candidate, now),
             "privacy_contact": case.company.privacy_contact,
             "statement": consent_text.as_text(content),
@@ -324,7 +324,10 @@ async def _receipt(
 
 def _as_shown(statement: Statement, consent: Consent) -> dict[str, Any]:
     recipient = statement.recipient(consent.agency_id)
-    return {**recipient, "items": [data_items.label(code, statement.locale) for code in consent.items]}
+    return {
+        **recipient,
+        "items": [data_items.label(code, statement.locale) for code in consent.items],
+    }
 
 
 def _hashed(tools: Tools, candidate: Candidate, value: str) -> str:
@@ -335,4 +338,3 @@ def browser(user_agent: str) -> str:
     """The family of a browser; nothing finer is kept."""
     found = (name for name in _BROWSERS if re.search(rf"\b{name}", user_agent))
     return next(found, "other").lower()
-

@@ -72,6 +72,7 @@ async def mail_refused(
     tools: Tools,
     tenant_id: str,
     mail_id: str,
+    *,
     refusal: Undeliverable,
     now: datetime,
 ) -> None:
@@ -93,7 +94,7 @@ async def mail_refused(
 
 
 async def bounce_mail(
-    session: AsyncSession, tools: Tools, tenant_id: str, mail_id: str, code: int, now: datetime
+    session: AsyncSession, tools: Tools, tenant_id: str, mail_id: str, *, code: int, now: datetime
 ) -> None:
     """A mail that was taken came back later (a report to `bounce+<mail id>@…`)."""
     mail = await _locked(session, tenant_id, mail_id)
@@ -155,7 +156,7 @@ async def _bounced(
 async def _reopen(
     session: AsyncSession, notice: Notice, told: datetime | None, now: datetime
 ) -> None:
-    """The result did not arrive: what this notice had met is owed again, and people look at once."""
+    """The result did not arrive: what this notice had met is owed again, and people look now."""
     touched = (
         select(Deadline)
         .where(

@@ -47,7 +47,7 @@ async def _mail(
     ):
         await call_off_invitation(session, case.company.id, case.application.id, now)
         return
-    await _write(session, tools, case, invitation, "invitation", now)
+    await _write(session, tools, case, invitation, template="invitation", now=now)
     calendar = calendar_of(case.company.calendar, tools.holidays)
     invitation.mail_at = None
     invitation.look_at = min(remind_at(calendar, now), invitation.expires_at)
@@ -56,14 +56,14 @@ async def _mail(
 async def _remind(
     session: AsyncSession, tools: Tools, case: Case, invitation: Invitation, now: datetime
 ) -> None:
-    """The one reminder, only to someone who heard the result, may be relayed and has not answered."""
+    """The one reminder, only to someone who heard the result and may still be relayed."""
     invitation.look_at = invitation.expires_at
     if invitation.reminded_at is not None or not await _may_write(session, case):
         return
     if await failing_reasons(session, case.company, case.application, now):
         return
     invitation.reminded_at = now
-    await _write(session, tools, case, invitation, "invitation_reminder", now)
+    await _write(session, tools, case, invitation, template="invitation_reminder", now=now)
 
 
 async def _may_write(session: AsyncSession, case: Case) -> bool:
@@ -78,6 +78,7 @@ async def _write(
     tools: Tools,
     case: Case,
     invitation: Invitation,
+    *,
     template: str,
     now: datetime,
 ) -> None:

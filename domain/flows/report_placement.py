@@ -52,6 +52,7 @@ async def report_placement(
     _note(session, relay, "placed", report.actor, now)
     relay.state, relay.closed_at = advance(relay.state, "placed"), now
     await announce(session, relay, "relay.updated", now)
+    await session.flush()
     await grant_for_placement(session, placement, version, now)
     return placement
 

@@ -1,5 +1,6 @@
 """Every completed interview has a deadline, whatever its result (domain rules 2)."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
@@ -18,6 +19,15 @@ from domain.store import add_once, lock
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True)
+class _Promise:
+    """A deadline with what it is about."""
+
+    company: Company
+    application: Application
+    deadline: Deadline
+
+
 async def set_deadline(
     session: AsyncSession, tools: Tools, company: Company, interview: Interview, now: datetime
 ) -> Deadline | None:
@@ -34,8 +44,8 @@ async def set_deadline(
         there = await _open(session, company, interview, calendar, now)
     elif there.state not in {*OWED, "void"}:
         return there
-    ended_at = interview.ends_at or interview.starts_at or interview.told_at
-    await _count(session, company, application, there, calendar, ended_at, now)
+    there.interview_ended_at = _ended_at(interview)
+    await _count(session, _Promise(company, application, there), calendar, now)
     return there
 
 
@@ -53,8 +63,7 @@ async def recount_deadlines(
     for deadline in (await session.scalars(owed)).all():
         application = await lock(session, Application, company.id, deadline.application_id)
         before = deadline.due_on
-        ended_at = deadline.interview_ended_at
-        await _count(session, company, application, deadline, calendar, ended_at, now)
+        await _count(session, _Promise(company, application, deadline), calendar, now)
         moved += deadline.due_on != before
     return moved
 
@@ -112,7 +121,7 @@ async def _open(
     calendar: Calendar,
     now: datetime,
 ) -> Deadline:
-    ended_at = interview.ends_at or interview.starts_at or interview.told_at
+    ended_at = _ended_at(interview)
     fresh = Deadline(
         company_id=company.id, id=new_id("ddl"), application_id=interview.application_id,
         interview_id=interview.id, created_at=now, look_at=now, state="open",
@@ -127,26 +136,19 @@ async def _open(
 
 
 async def _count(
-    session: AsyncSession,
-    company: Company,
-    application: Application,
-    deadline: Deadline,
-    calendar: Calendar,
-    ended_at: datetime,
-    now: datetime,
+    session: AsyncSession, promise: _Promise, calendar: Calendar, now: datetime
 ) -> None:
+    deadline, ended_at = promise.deadline, promise.deadline.interview_ended_at
     before = deadline.due_on
-    deadline.count(calendar, company.calendar_version, ended_at)
+    deadline.count(calendar, promise.company.calendar_version, ended_at)
     if deadline.due_on != before:
-        earlier = deadline.due_on < before
         log.warning(
             "deadline_moved", deadline_id=deadline.id, old=str(before), new=str(deadline.due_on),
-            earlier=earlier,
+            earlier=deadline.due_on < before,
         )  # fmt: skip
-    deadline.look_at = (
-        next_look(calendar, ended_at, deadline.due_on, now) if now < deadline.due_before else now
-    )
-    told_at = await _told_at(session, application, ended_at)
+    coming = next_look(calendar, ended_at, deadline.due_on, now)
+    deadline.look_at = coming if now < deadline.due_before else now
+    told_at = await _told_at(session, promise.application, ended_at)
     if told_at is not None:
         deadline.tell(told_at)
     session.add(deadline)
@@ -174,3 +176,8 @@ async def _told_at(
         if notice.sent_at >= ended_at or (notice.kind == "rejected" and stands):
             return notice.sent_at
     return None
+
+
+def _ended_at(interview: Interview) -> datetime:
+    """When the interview ended, as exactly as the ATS knows."""
+    return interview.ends_at or interview.starts_at or interview.told_at

@@ -15,6 +15,7 @@ from domain.flows.apply_event import Said, apply_event, take_hire_back
 from domain.jobs import later
 from domain.ports import ConnectionView, Incoming, Reading, Sealer, Tools, Unreadable
 from domain.store import find, lock
+from domain.views.deliveries import events_about
 
 JOB = "delivery.read"
 
@@ -29,7 +30,7 @@ async def understand_delivery(
     delivery = await lock(session, Delivery, company_id, delivery_id)
     if delivery.status != "received":
         return
-    connection = await lock_free(session, delivery)
+    connection = await _connection_of(session, delivery)
     try:
         incoming = await open_delivery(session, tools.sealer, delivery)
         reading = tools.adapters[delivery.provider].read(incoming, view_of(connection))
@@ -38,13 +39,14 @@ async def understand_delivery(
         session.add(delivery)
         return
     delivery.provider_event = (reading.provider_event or "")[:100] or None
-    await _apply(session, tools, delivery, connection, reading, now)
+    await _apply(session, tools, delivery, connection=connection, reading=reading, now=now)
 
 
 async def _apply(
     session: AsyncSession,
     tools: Tools,
     delivery: Delivery,
+    *,
     connection: AtsConnection,
     reading: Reading,
     now: datetime,
@@ -67,8 +69,9 @@ async def _apply(
         emitted += [applied.event] if applied.event else []
     if reading.unhired is not None and reading.as_of is not None:
         changed = await take_hire_back(
-            session, tools, company, connection.id, reading.unhired, reading.as_of, now
-        )
+            session, tools, company, connection_id=connection.id, external_id=reading.unhired,
+            as_of=reading.as_of, now=now,
+        )  # fmt: skip
     delivery.status = "processed" if emitted or changed else "ignored"
     delivery.error, delivery.processed_at = None, now
     await _keep_result(session, tools.sealer, delivery, candidate, emitted)
@@ -81,26 +84,41 @@ async def _keep_result(
     candidate: Candidate | None,
     emitted: list[dict[str, Any]],
 ) -> None:
-    """Put body and events under the person's own key, or keep them for thirty days at most."""
-    assert delivery.processed_at is not None
-    if candidate is None:
-        delivery.look_at = delivery.processed_at + KEPT_UNKNOWN
-        delivery.events = sealer.seal(_json(emitted), about=f"delivery-events:{delivery.id}")
-        session.add(delivery)
-        return
-    body = (await open_delivery(session, sealer, delivery)).body.decode()
-    delivery.look_at = None
-    if candidate.erased_at is not None:
-        delivery.body = delivery.headers = delivery.events = None
-    else:
+    """Put body and events under the person's own key, or keep them for thirty days at most.
+
+    About a person who was erased only what names nobody is kept.
+    """
+    about = events_about(delivery.id)
+    if candidate is not None and candidate.erased_at is None:
+        body = (await open_delivery(session, sealer, delivery)).body.decode()
         delivery.body = await vault.seal(
             session, sealer, candidate, "profile", body, about=f"delivery:{delivery.id}"
         )
         delivery.events = await vault.seal(
-            session, sealer, candidate, "profile", emitted, about=f"delivery-events:{delivery.id}"
+            session, sealer, candidate, "profile", emitted, about=about
         )
-    delivery.candidate_id = candidate.id
+        delivery.candidate_id, delivery.look_at = candidate.id, None
+        session.add(delivery)
+        return
+    if candidate is not None:
+        delivery.body = delivery.headers = delivery.candidate_id = None
+        emitted = [without_person(event) for event in emitted]
+    assert delivery.processed_at is not None
+    delivery.look_at = delivery.processed_at + KEPT_UNKNOWN
+    plain = json.dumps(emitted, ensure_ascii=False).encode()
+    delivery.events = sealer.seal(plain, about=about)
     session.add(delivery)
+
+
+def without_person(event: dict[str, Any]) -> dict[str, Any]:
+    """The event without anything that says who the person is."""
+    empty: dict[str, Any] = {"emails": [], "phones": [], "tags": []}
+    empty |= dict.fromkeys(("display_name", "given_name", "family_name", "primary_email", "url"))
+    nameless = {**(event["candidate"] or {}), **empty} if event["candidate"] else None
+    application = event["application"]
+    if application is not None:
+        application = {**application, "url": None, "custom_fields": {}}
+    return {**event, "candidate": nameless, "application": application, "attachments": []}
 
 
 def fail(delivery: Delivery, code: str, now: datetime) -> None:
@@ -135,7 +153,7 @@ async def replay_delivery(
 
 
 async def look_again(
-    session: AsyncSession, tools: Tools, company_id: str, delivery_id: str, now: datetime
+    session: AsyncSession, _: Tools, company_id: str, delivery_id: str, now: datetime
 ) -> None:
     """The sweep: ask once more for what nobody read; empty what belongs to nobody we know."""
     delivery = await lock(session, Delivery, company_id, delivery_id)
@@ -151,7 +169,7 @@ async def look_again(
     session.add(delivery)
 
 
-async def lock_free(session: AsyncSession, delivery: Delivery) -> AtsConnection:
+async def _connection_of(session: AsyncSession, delivery: Delivery) -> AtsConnection:
     """The delivery's connection."""
     found = await find(session, AtsConnection, delivery.company_id, delivery.connection_id)
     assert found is not None
@@ -185,26 +203,3 @@ async def _open(session: AsyncSession, sealer: Sealer, delivery: Delivery, body:
     assert owner is not None
     text: str = await vault.unseal(session, sealer, owner, "profile", body, about=about)
     return text.encode()
-
-
-async def events_of(
-    session: AsyncSession, sealer: Sealer, delivery: Delivery
-) -> list[dict[str, Any]]:
-    """The canonical events a delivery brought; none after its person was erased."""
-    if delivery.events is None:
-        return []
-    about = f"delivery-events:{delivery.id}"
-    if delivery.candidate_id is None:
-        opened: list[dict[str, Any]] = json.loads(sealer.open(delivery.events, about=about))
-        return opened
-    owner = await find(session, Candidate, delivery.company_id, delivery.candidate_id)
-    assert owner is not None
-    try:
-        opened = await vault.unseal(session, sealer, owner, "profile", delivery.events, about=about)
-    except Gone:
-        return []
-    return opened
-
-
-def _json(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False).encode()

@@ -1,6 +1,7 @@
 """Look at a deadline when its next look is due: remind, tell at once, escalate, record the miss."""
 
 import json
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -10,7 +11,7 @@ from domain.application import Application
 from domain.business_days import calendar_of, local_day, long_date
 from domain.caller import Member
 from domain.company import Company
-from domain.deadline import OWED, Deadline, next_look, step_at
+from domain.deadline import OWED, Deadline, advance, next_look, step_at
 from domain.flows.open_notice import open_notice
 from domain.flows.write_mail import language, write_mail
 from domain.notice import Notice
@@ -25,8 +26,7 @@ RECIPIENTS = {
     "passed": ("head", "recruiter", "admin"),
 }
 """Step → the roles that are told (domain rules 2.1-8)."""
-FIRST_EVENING_CONCERNS = frozenset({"undecided"})
-"""On the first evening only a missing decision is worth a mail."""
+LAST_DAY = frozenset({"last_morning", "last_call"})
 
 
 async def watch_deadline(
@@ -40,12 +40,16 @@ async def watch_deadline(
     deadline = await lock(session, Deadline, company_id, deadline_id)
     if deadline.look_at is None or deadline.look_at > now:
         return
-    company = await session.get_one(Company, company_id)
     if _settle(deadline, application):
         session.add(deadline)
         await session.flush()
         return
-    await _act(session, tools, company, application, deadline, now)
+    company = await session.get_one(Company, company_id)
+    calendar = calendar_of(company.calendar, tools.holidays)
+    counted = (calendar, deadline.interview_ended_at, deadline.due_on, now)
+    deadline.look_at = next_look(*counted)
+    look = _Look(company, application, deadline, step_at(*counted), now)
+    await _act(session, tools, look)
 
 
 def _settle(deadline: Deadline, application: Application) -> bool:
@@ -61,48 +65,42 @@ def _settle(deadline: Deadline, application: Application) -> bool:
     return True
 
 
-async def _act(
-    session: AsyncSession,
-    tools: Tools,
-    company: Company,
-    application: Application,
-    deadline: Deadline,
-    now: datetime,
-) -> None:
-    calendar = calendar_of(company.calendar, tools.holidays)
-    ended_at, due = deadline.interview_ended_at, deadline.due_on
-    step = step_at(calendar, ended_at, due, now)
-    if deadline.state in OWED and now >= deadline.due_before:
+@dataclass(frozen=True)
+class _Look:
+    """One look at one deadline: what it is about, which step has come, when."""
+
+    company: Company
+    application: Application
+    deadline: Deadline
+    step: str | None
+    now: datetime
+
+
+async def _act(session: AsyncSession, tools: Tools, look: _Look) -> None:
+    """Record a miss, tell what can be told, and write to people where nobody has heard."""
+    deadline = look.deadline
+    if deadline.state in OWED and look.now >= deadline.due_before:
         deadline.miss()
-    elif deadline.state in OWED and step in {"last_morning", "last_call"}:
-        deadline.state = "due_soon"
-    deadline.look_at = next_look(calendar, ended_at, due, now)
+    elif deadline.state in OWED and look.step in LAST_DAY:
+        deadline.state = advance(deadline.state, "last_day")
     session.add(deadline)
     await session.flush()
-    await _tell_rather_than_miss(session, tools, company, application, deadline, step, now)
-    concern = await _concern(session, application, deadline)
-    if concern is not None and _worth_a_mail(step, concern):
-        await _remind(session, tools, company, application, deadline, step or "", concern, now)
+    await _tell_rather_than_miss(session, tools, look)
+    concern = await _concern(session, look.application, deadline)
+    if concern is not None and _worth_a_mail(look.step, concern):
+        await _remind(session, tools, look, concern)
 
 
-async def _tell_rather_than_miss(
-    session: AsyncSession,
-    tools: Tools,
-    company: Company,
-    application: Application,
-    deadline: Deadline,
-    step: str | None,
-    now: datetime,
-) -> None:
+async def _tell_rather_than_miss(session: AsyncSession, tools: Tools, look: _Look) -> None:
     """In `auto` mode a rejection never misses its day for want of a person: it goes at once."""
-    if company.notice_mode == "manual":
+    if look.company.notice_mode == "manual":
         return
-    notice = await open_notice(session, tools, company, application, now)
+    notice = await open_notice(session, tools, look.company, look.application, look.now)
     if notice is None or notice.state != "scheduled" or notice.mail_id is not None:
         return
-    late = notice.send_at is None or notice.send_at >= deadline.due_before
-    if step in {"last_call", "passed"} or late:
-        notice.send_at = min(notice.send_at or now, now)
+    late = notice.send_at is None or notice.send_at >= look.deadline.due_before
+    if look.step in {"last_call", "passed"} or late:
+        notice.send_at = min(notice.send_at or look.now, look.now)
         session.add(notice)
         await session.flush()
 
@@ -131,43 +129,35 @@ async def _concern(
 
 
 def _worth_a_mail(step: str | None, concern: str) -> bool:
+    """Before and on the first evening, only what needs a person now."""
     if step is None:
         return concern == "bounced"
-    return step != "first_evening" or concern in FIRST_EVENING_CONCERNS or concern == "bounced"
+    return step != "first_evening" or concern in {"undecided", "bounced"}
 
 
-async def _remind(
-    session: AsyncSession,
-    tools: Tools,
-    company: Company,
-    application: Application,
-    deadline: Deadline,
-    step: str,
-    concern: str,
-    now: datetime,
-) -> None:
+async def _remind(session: AsyncSession, tools: Tools, look: _Look, concern: str) -> None:
     """Tell the people in charge, once per step and day, with numbers instead of names."""
-    day = local_day(now)
+    deadline, application = look.deadline, look.application
+    step, day = look.step or concern, local_day(look.now)
     roles = RECIPIENTS.get(step, ("recruiter",))
-    for key, address, locale in await _people(session, tools, company, roles):
+    for key, address, locale in await _people(session, tools, look.company, roles):
         await write_mail(
             session,
             tools,
-            tenant_id=company.id,
-            about=f"deadline:{deadline.id}:{step or concern}:{day}:{key}",
+            tenant_id=look.company.id,
+            about=f"deadline:{deadline.id}:{step}:{day}:{key}",
             template="deadline_missed" if deadline.state == "missed" else "deadline_reminder",
             locale=locale,
             to=address,
             values={
-                "company_name": company.name,
+                "company_name": look.company.name,
                 "application_no": application.external_id,
                 "job_title": application.job_title,
                 "due_on": long_date(deadline.due_on, locale),
                 "concern": concern,
-                "step": step,
                 "link": f"{tools.public_url}/dashboard/applications/{application.id}",
             },
-            now=now,
+            now=look.now,
         )
     deadline.reminders_sent += 1
     session.add(deadline)

@@ -22,7 +22,7 @@ from domain.flows.open_candidate_link import new_my_page_link
 from domain.flows.write_mail import language, write_to_candidate
 from domain.ids import new_id
 from domain.ports import Tools
-from domain.relay import Relay, RelayEvent, StopNotice
+from domain.relay import Provision, Relay, RelayEvent, StopNotice
 from domain.relay import advance as advance_relay
 from domain.store import add_once, find, lock
 
@@ -102,19 +102,25 @@ async def end(
 
 
 async def stop_relays(
-    session: AsyncSession, tools: Tools, company: Company, consent: Consent, kind: str, now: datetime
+    session: AsyncSession,
+    tools: Tools,
+    company: Company,
+    consent: Consent,
+    kind: str,
+    now: datetime,
 ) -> None:
     """Stop everything under a consent; `kind` is `withdrawn` or `erased`.
 
-    An agency that never heard of a relay hears nothing. One that did is told at once, and has three
-    business days to acknowledge.
+    An agency that never heard of a relay hears nothing. One that did is told at once; if it read
+    the person's data, it has three business days to acknowledge.
     """
     for relay in await relays_of(session, consent):
         if relay.forwarded_at is None:
-            _close(relay, now)
+            relay.state, relay.closed_at = advance_relay(relay.state, "withdrawn"), now
             session.add(relay)
-        elif await _stop_notice(session, tools, company, relay, kind, now):
-            _close(relay, now)
+        elif await _is_news(session, tools, company, relay, kind, now):
+            relay.state = advance_relay(relay.state, "withdrawn")
+            relay.closed_at = relay.closed_at or now
             await _note(session, relay, kind, "candidate", now)
             await announce(session, relay, f"relay.{kind}", now)
 
@@ -129,9 +135,7 @@ async def consents_of(
     if agency_ids is not None:
         wanted = wanted.where(col(Consent.agency_id).in_(agency_ids))
     locked = wanted.order_by(col(Consent.id)).with_for_update()
-    return (
-        await session.scalars(locked.execution_options(populate_existing=True))
-    ).all()
+    return (await session.scalars(locked.execution_options(populate_existing=True))).all()
 
 
 async def relays_of(session: AsyncSession, consent: Consent) -> Sequence[Relay]:
@@ -146,9 +150,16 @@ async def relays_of(session: AsyncSession, consent: Consent) -> Sequence[Relay]:
     return (await session.scalars(wanted)).all()
 
 
-def _close(relay: Relay, now: datetime) -> None:
-    relay.state = advance_relay(relay.state, "withdrawn")
-    relay.closed_at = relay.closed_at or now
+async def _is_news(
+    session: AsyncSession, tools: Tools, company: Company, relay: Relay, kind: str, now: datetime
+) -> bool:
+    """Whether the agency has to hear of this stop. A relay withdrawn before was told of then."""
+    provided = select(Provision.id).where(
+        col(Provision.company_id) == relay.company_id, col(Provision.relay_id) == relay.id
+    )
+    if (await session.scalars(provided)).first() is not None:
+        return await _stop_notice(session, tools, company, relay, kind, now)
+    return kind == "erased" or relay.state != "withdrawn"
 
 
 async def _stop_notice(

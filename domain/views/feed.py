@@ -26,6 +26,13 @@ TOMBSTONE_LIFE = timedelta(days=400)
 SNAPSHOT_PAGE = 1000
 EPOCH_FACT = "feed_epoch"
 
+REMOVED_LONG_AGO = (
+    "SELECT agency_id, relay_id FROM feed_item WHERE op = 'remove'"  # noqa: S608
+    f" AND changed_at <= CAST(:now AS timestamptz) - interval '{TOMBSTONE_LIFE.days} days'"
+    " ORDER BY changed_at LIMIT 500"
+)
+"""(agency, relay) of lines nobody needs any more, across agencies."""
+
 _FORM = struct.Struct(">BIIQQ")
 _VERSION = 1
 _MAC = 16
@@ -48,6 +55,10 @@ _PAGE = text(
 _CURRENT = text(
     f"SELECT {_COLUMNS} AND i.op = 'upsert' AND i.relay_id > :after"
     " ORDER BY i.relay_id LIMIT :limit"
+)
+_FORGET = text(
+    "DELETE FROM feed_item WHERE agency_id = :agency AND relay_id = :relay"
+    " AND op = 'remove' AND changed_at <= :until"
 )
 _BOUNDS = text(
     "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS safe,"
@@ -138,6 +149,13 @@ async def current_lines(session: AsyncSession, agency_id: str, after: str) -> li
     return [_line(row) for row in (await session.execute(_CURRENT, values)).all()]
 
 
+async def forget_line(session: AsyncSession, agency_id: str, relay_id: str, now: datetime) -> None:
+    """Drop a removed line that no cursor in force can have missed."""
+    await session.execute(
+        _FORGET, {"agency": agency_id, "relay": relay_id, "until": now - TOMBSTONE_LIFE}
+    )
+
+
 def make_cursor(sealer: Sealer, agency_id: str, epoch: int, place: Place, now: datetime) -> str:
     """An opaque, signed place in one agency's feed."""
     minutes = int(now.timestamp()) // 60
@@ -152,9 +170,7 @@ def _open(sealer: Sealer, agency_id: str, cursor: str, epoch: int, now: datetime
         version, made_in, minutes, xid, position = _FORM.unpack(plain)
     except (binascii.Error, ValueError, struct.error):
         raise BadCursor from None
-    if version != _VERSION or not hmac.compare_digest(
-        mac, _mac(sealer, agency_id, plain)
-    ):
+    if version != _VERSION or not hmac.compare_digest(mac, _mac(sealer, agency_id, plain)):
         raise BadCursor
     if made_in != epoch:
         raise _reset()

@@ -1,7 +1,7 @@
 """What every adapter shares: reading JSON without guessing, and the canonical event it makes.
 
 Strict about what decides (ids, times, who ended it, flags that forbid contact): a wrong type there
-is `Unreadable`. Lenient about decoration (tags, links, custom fields): what is malformed is left out.
+is `Unreadable`. Lenient about decoration (tags, links, custom fields): the malformed is left out.
 """
 
 import json
@@ -326,7 +326,7 @@ def holds(
     prospect: bool = False,
     excluded: bool = False,
 ) -> list[str]:
-    """Why nobody may be contacted on account of this event, until a person or later news clears it."""
+    """Why nobody may be contacted on account of this event, until something clears it."""
     candidate, job = made["candidate"] or {}, made["job"] or {}
     rejection = made["rejection"] or {}
     found = candidate.get("emails", [])

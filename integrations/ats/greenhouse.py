@@ -5,7 +5,7 @@ The vendor's webhooks carry no time of signing, so a replay is told by its effec
 """
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -24,6 +24,7 @@ _REASON_TYPES = {
     "security concern": "company",
 }
 _IDENTITY = {"full_name", "email_addresses", "phone_numbers"}
+_SHORTEST = 16
 _URLS_LIVE = timedelta(days=7)
 _ATTACHMENTS = {"resume": "resume", "cover_letter": "cover_letter"}
 
@@ -40,6 +41,14 @@ def verify(incoming: Incoming, connection: ConnectionView) -> bool:
 
 def _digest(secret: str, body: bytes) -> bytes:
     return hmac.new(secret.encode(), body, sha256).hexdigest().encode()
+
+
+def unusable(secrets: Sequence[str], public_keys: Sequence[str]) -> str | None:
+    """Greenhouse takes any text as secret (32 characters or more are advised), and no other key."""
+    if public_keys:
+        return "Greenhouse signs with a shared secret only"
+    short = any(len(one) < _SHORTEST for one in secrets)
+    return f"a secret needs at least {_SHORTEST} characters" if short else None
 
 
 def delivery_id(incoming: Incoming) -> str | None:
@@ -67,22 +76,27 @@ def _rejected(action: str, payload: Any, incoming: Incoming, connection: Connect
     reason = told.rejection(connection)
     rejected_at = c.moment(told.body.get("rejected_at"), "rejected_at")
     if reason["initiated_by"] == "hired":
-        return _one(action, "application.hired", told, incoming, connection, rejected_at, None)
+        kind = "application.hired"
+        return _one(told, kind, incoming, connection, action=action, effect_at=rejected_at)
     ended_by_candidate = reason["initiated_by"] == "candidate"
     kind = "application.withdrawn" if ended_by_candidate else "application.rejected"
-    return _one(action, kind, told, incoming, connection, rejected_at, reason)
+    return _one(
+        told, kind, incoming, connection, action=action, effect_at=rejected_at, rejection=reason
+    )
 
 
 def _reverted(action: str, payload: Any, incoming: Incoming, connection: ConnectionView) -> Reading:
     told = _Told(payload)
     kind = "application.rejection_reverted"
-    return _one(action, kind, told, incoming, connection, told.last_activity(), None)
+    when = told.last_activity()
+    return _one(told, kind, incoming, connection, action=action, effect_at=when)
 
 
 def _hired(action: str, payload: Any, incoming: Incoming, connection: ConnectionView) -> Reading:
     told = _Told(payload)
     kind = "application.hired"
-    return _one(action, kind, told, incoming, connection, told.last_activity(), None)
+    when = told.last_activity()
+    return _one(told, kind, incoming, connection, action=action, effect_at=when)
 
 
 def _unhired(action: str, payload: Any, _: Incoming, __: ConnectionView) -> Reading:
@@ -91,13 +105,14 @@ def _unhired(action: str, payload: Any, _: Incoming, __: ConnectionView) -> Read
 
 
 def _one(
-    action: str,
-    kind: str,
     told: "_Told",
+    kind: str,
     incoming: Incoming,
     connection: ConnectionView,
+    *,
+    action: str,
     effect_at: datetime,
-    rejection: dict[str, Any] | None,
+    rejection: dict[str, Any] | None = None,
 ) -> Reading:
     made = c.event(
         PROVIDER,
@@ -217,7 +232,7 @@ def _deleted(action: str, payload: Any, incoming: Incoming, connection: Connecti
         raise Unreadable("deleted_application_ids_malformed")
     gone = [c.ident(one, "deleted_application_ids") for one in listed or []]
     return _about_person(
-        action, "candidate.deleted", _person(told), "deleted", incoming, connection,
+        _person(told), "candidate.deleted", incoming, connection, action=action, effect="deleted",
         deletion={"kind": "deleted", "application_external_ids": gone},
     )  # fmt: skip
 
@@ -233,8 +248,9 @@ def _anonymized(
     if not _IDENTITY & set(fields):
         return Reading(action)
     return _about_person(
-        action, "candidate.deleted", c.person(candidate_id, is_anonymized=True), "anonymized",
-        incoming, connection, deletion={"kind": "anonymized", "application_external_ids": []},
+        c.person(candidate_id, is_anonymized=True), "candidate.deleted", incoming, connection,
+        action=action, effect="anonymized",
+        deletion={"kind": "anonymized", "application_external_ids": []},
     )  # fmt: skip
 
 
@@ -243,16 +259,19 @@ def _merged(action: str, payload: Any, incoming: Incoming, connection: Connectio
     into = c.ident(told.get("new_candidate_id"), "new_candidate_id")
     absorbed = _person(told)
     absorbed["merged_into_external_id"] = into
-    return _about_person(action, "candidate.merged", absorbed, into, incoming, connection)
+    return _about_person(
+        absorbed, "candidate.merged", incoming, connection, action=action, effect=into
+    )
 
 
 def _about_person(
-    action: str,
-    kind: str,
     candidate: dict[str, Any],
-    effect: str,
+    kind: str,
     incoming: Incoming,
     connection: ConnectionView,
+    *,
+    action: str,
+    effect: str,
     **objects: Any,
 ) -> Reading:
     """These deliveries carry no time: it happened when we heard, and happens once."""

@@ -7,7 +7,7 @@ HMAC-SHA256 with a shared secret, `v1a` ed25519 with a registered public key.
 import base64
 import binascii
 import hmac
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
@@ -28,6 +28,7 @@ TOLERANCE_SECONDS = 300
 
 _MAX_DIGITS = 12
 _PUBLIC_KEY_BYTES = 32
+_SECRET_BYTES = (24, 64)
 
 
 # ---- signature ------------------------------------------------------------------------------
@@ -96,6 +97,17 @@ def _decoded(value: str) -> bytes | None:
         return base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError):
         return None
+
+
+def unusable(secrets: Sequence[str], public_keys: Sequence[str]) -> str | None:
+    """`whsec_` and base64 of 24 to 64 bytes; `whpk_` and base64 of an ed25519 public key."""
+    lengths = [len(_decoded(one.removeprefix("whsec_")) or b"") for one in secrets]
+    if not all(_SECRET_BYTES[0] <= length <= _SECRET_BYTES[1] for length in lengths):
+        return "a secret is whsec_ and the base64 of 24 to 64 random bytes"
+    keys = [len(_decoded(one.removeprefix("whpk_")) or b"") for one in public_keys]
+    if any(length != _PUBLIC_KEY_BYTES for length in keys):
+        return "a public key is whpk_ and the base64 of 32 bytes"
+    return None
 
 
 def delivery_id(incoming: Incoming) -> str | None:
@@ -201,9 +213,7 @@ class _Told:
         starts_at = c.moment_or_none(interview.get("starts_at"), "starts_at")
         return starts_at or occurred_at if self.kind.startswith("interview.") else occurred_at
 
-    def _subject(
-        self, application: dict[str, Any] | None, candidate: dict[str, Any] | None
-    ) -> str:
+    def _subject(self, application: dict[str, Any] | None, candidate: dict[str, Any] | None) -> str:
         about = candidate if self.kind.startswith("candidate.") else application
         what = "candidate_id" if self.kind.startswith("candidate.") else "application_id"
         return c.ident((about or {}).get("external_id"), what)

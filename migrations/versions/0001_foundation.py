@@ -12,8 +12,8 @@ from migrations import tenancy
 
 OF_COMPANY = (
     "application", "ats_connection", "ats_event", "candidate", "candidate_link", "consent",
-    "consent_event", "consent_text", "deadline", "delivery", "interview", "invitation", "notice",
-    "subject_key",
+    "consent_event", "consent_text", "deadline", "delivery", "hold_clearance", "interview",
+    "invitation", "notice", "subject_key",
 )  # fmt: skip
 OF_BOTH = (
     "agreement", "agreement_version", "feed_item", "placement", "provision",
@@ -25,7 +25,10 @@ NO_TENANT = (
     "sign_in_link",
 )  # fmt: skip
 EXPIRING = ("idempotency", "login_session", "oauth_assertion", "oauth_token", "sign_in_link")
-APPEND_ONLY = ("agreement_version", "ats_event", "consent_event", "consent_text", "relay_event")
+APPEND_ONLY = (
+    "agreement_version", "ats_event", "consent_event", "consent_text", "hold_clearance",
+    "relay_event",
+)  # fmt: skip
 SYSTEM_READS = (
     "agency", "application", "ats_connection", "candidate_link", "company", "consent", "deadline", "delivery",
     "feed_item", "invitation", "mail", "member", "notice", "oauth_client", "placement", "relay", "stop_notice",
@@ -804,6 +807,28 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_table(
+        "hold_clearance",
+        sa.Column("company_id", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("application_id", sa.Text(), nullable=False),
+        sa.Column("hold", sa.Text(), nullable=False),
+        sa.Column("reason", sa.LargeBinary(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["company_id", "application_id"],
+            ["application.company_id", "application.id"],
+            name=op.f("fk_hold_clearance_company_id_application_id_application"),
+        ),
+        sa.PrimaryKeyConstraint("company_id", "id", name=op.f("pk_hold_clearance")),
+    )
+    op.create_index(
+        "ix_hold_clearance_application",
+        "hold_clearance",
+        ["company_id", "application_id"],
+        unique=False,
+    )
+    op.create_table(
         "interview",
         sa.Column("company_id", sa.Text(), nullable=False),
         sa.Column("id", sa.Text(), nullable=False),
@@ -878,6 +903,7 @@ def upgrade() -> None:
         sa.Column("send_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("mail_id", sa.Text(), nullable=True),
+        sa.Column("taken_back_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("supersedes_id", sa.Text(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint(
@@ -1275,6 +1301,8 @@ def downgrade() -> None:
     op.drop_table("invitation")
     op.drop_index("uq_interview_external", table_name="interview")
     op.drop_table("interview")
+    op.drop_index("ix_hold_clearance_application", table_name="hold_clearance")
+    op.drop_table("hold_clearance")
     op.drop_index("uq_webhook_message_key", table_name="webhook_message")
     op.drop_index(
         "ix_webhook_message_claimed",

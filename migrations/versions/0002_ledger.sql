@@ -97,6 +97,10 @@ DECLARE
   v_hash bytea;
   v_parts text[] := '{}';
   v_dates text[];
+  v_date_credits text[];
+  v_date_fields text[];
+  v_date_days date[];
+  v_date_olds date[];
   v_units smallint[] := '{}';
   v_credits text[] := '{}';
   v_buckets smallint[] := '{}';
@@ -136,11 +140,28 @@ BEGIN
     RAISE EXCEPTION 'nothing moves' USING ERRCODE = 'RL422';
   END IF;
 
-  -- 4. Dates first, so that the next look is computed from them; then every credit moves by a rule.
-  SELECT coalesce(array_agg(part ORDER BY place, n), '{}') INTO v_dates
-    FROM jsonb_array_elements(p_dates) WITH ORDINALITY AS d (value, place),
-         jsonb_array_elements_text(d.value) WITH ORDINALITY AS e (part, n);
-  CREATE_CREDITS:
+  -- 4. Dates first, so that the next look is computed from the new ones.
+  SELECT coalesce(array_agg(d.value ->> 0 ORDER BY place), '{}'), coalesce(array_agg(d.value ->> 1 ORDER BY place), '{}'),
+         coalesce(array_agg((d.value ->> 2)::date ORDER BY place), '{}'),
+         coalesce(array_agg(CASE d.value ->> 1 WHEN 'guarantee_end_on' THEN c.guarantee_end_on
+                                               WHEN 'available_on' THEN c.available_on ELSE c.expires_on END ORDER BY place), '{}')
+    INTO v_date_credits, v_date_fields, v_date_days, v_date_olds
+    FROM jsonb_array_elements(p_dates) WITH ORDINALITY AS d (value, place)
+    JOIN credit c ON c.company_id = p_company AND c.id = d.value ->> 0 AND c.book_id = p_book;
+  IF cardinality(v_date_credits) <> jsonb_array_length(p_dates) THEN
+    RAISE EXCEPTION 'a date of a credit that is not in this book' USING ERRCODE = 'RL411';
+  END IF;
+  IF cardinality(v_date_credits) > 0 THEN
+    UPDATE credit c SET guarantee_end_on = coalesce(d.guarantee_end_on, c.guarantee_end_on),
+           available_on = coalesce(d.available_on, c.available_on), expires_on = coalesce(d.expires_on, c.expires_on)
+      FROM (SELECT id, max(day) FILTER (WHERE field = 'guarantee_end_on') AS guarantee_end_on,
+                   max(day) FILTER (WHERE field = 'available_on') AS available_on,
+                   max(day) FILTER (WHERE field = 'expires_on') AS expires_on
+              FROM unnest(v_date_credits, v_date_fields, v_date_days) AS set_to (id, field, day) GROUP BY id) AS d
+     WHERE c.company_id = p_company AND c.id = d.id;
+  END IF;
+
+  -- 5. Every move by a rule, every credit from where it stands.
   FOR v_move IN
     SELECT (m.value ->> 0)::smallint AS unit, m.value ->> 1 AS credit_id, (m.value ->> 2)::smallint AS source,
            (m.value ->> 3)::smallint AS target, (m.value ->> 4)::integer AS qty, r.touches_state
@@ -151,7 +172,7 @@ BEGIN
      ORDER BY m.place
   LOOP
     IF v_move.touches_state IS NULL OR v_move.qty < 1 THEN
-      RAISE EXCEPTION 'kind % does not move unit % from % to %', p_kind, v_move.unit, v_move.source, v_move.target
+      RAISE EXCEPTION 'kind % does not move % of unit % from % to %', p_kind, v_move.qty, v_move.unit, v_move.source, v_move.target
         USING ERRCODE = 'RL422';
     END IF;
     v_value := 0;
@@ -167,20 +188,9 @@ BEGIN
        WHERE c.id = v_move.credit_id
       RETURNING reference_value_jpy INTO v_value;
     ELSIF v_move.unit = 1 AND v_move.touches_state THEN
-      UPDATE credit c SET bucket = v_move.target,
-             frozen_from = CASE WHEN v_move.target = 4 THEN v_move.source END,
-             guarantee_end_on = coalesce(d.guarantee_end_on, c.guarantee_end_on),
-             available_on = coalesce(d.available_on, c.available_on),
-             expires_on = coalesce(d.expires_on, c.expires_on),
-             look_at = (CASE v_move.target
-                          WHEN 1 THEN coalesce(d.guarantee_end_on, c.guarantee_end_on)
-                          WHEN 2 THEN coalesce(d.expires_on, c.expires_on)
-                        END + 1)::timestamp AT TIME ZONE 'Asia/Tokyo'
-        FROM (SELECT max(e.value ->> 2) FILTER (WHERE e.value ->> 1 = 'guarantee_end_on') AS guarantee_end,
-                     (max(e.value ->> 2) FILTER (WHERE e.value ->> 1 = 'guarantee_end_on'))::date AS guarantee_end_on,
-                     (max(e.value ->> 2) FILTER (WHERE e.value ->> 1 = 'available_on'))::date AS available_on,
-                     (max(e.value ->> 2) FILTER (WHERE e.value ->> 1 = 'expires_on'))::date AS expires_on
-                FROM jsonb_array_elements(p_dates) AS e (value) WHERE e.value ->> 0 = v_move.credit_id) AS d
+      UPDATE credit c SET bucket = v_move.target, frozen_from = CASE WHEN v_move.target = 4 THEN v_move.source END,
+             look_at = (CASE v_move.target WHEN 1 THEN c.guarantee_end_on WHEN 2 THEN c.expires_on END + 1)::timestamp
+                       AT TIME ZONE 'Asia/Tokyo'
        WHERE c.company_id = p_company AND c.id = v_move.credit_id AND c.book_id = p_book AND c.bucket = v_move.source
       RETURNING c.reference_value_jpy INTO v_value;
     ELSIF v_move.unit = 1 THEN
@@ -192,10 +202,57 @@ BEGIN
     END IF;
     v_parts := v_parts || ARRAY[v_move.unit::text, v_move.credit_id, v_move.source::text, v_move.target::text,
                                 v_move.qty::text, v_value::text];
-    v_units := v_units || v_move.unit || v_move.unit;
-    v_credits := v_credits || v_move.credit_id || v_move.credit_id;
-    v_buckets := v_buckets || v_move.source || v_move.target;
-    v_qtys := v_qtys || -v_move.qty || v_move.qty;
-    v_values := v_values || -v_value || v_value;
+    v_units := v_units || ARRAY[v_move.unit, v_move.unit];
+    v_credits := v_credits || ARRAY[v_move.credit_id, v_move.credit_id];
+    v_buckets := v_buckets || ARRAY[v_move.source, v_move.target];
+    v_qtys := v_qtys || ARRAY[-v_move.qty, v_move.qty];
+    v_values := v_values || ARRAY[-v_value, v_value];
   END LOOP;
+
+  -- 6. Balances; their CHECK refuses a wrong sign.
+  UPDATE ledger_balance b SET qty = b.qty + d.qty, reference_value_jpy = b.reference_value_jpy + d.value, version = b.version + 1
+    FROM (SELECT unit, bucket, sum(qty)::integer AS qty, sum(value)::bigint AS value
+            FROM unnest(v_units, v_buckets, v_qtys, v_values) AS moved (unit, bucket, qty, value) GROUP BY unit, bucket) AS d
+   WHERE b.company_id = p_company AND b.book_id = p_book AND b.unit = d.unit AND b.bucket = d.bucket;
+
+  -- 7. The transaction, chained; all its entries in one statement; the new head.
+  SELECT coalesce(array_agg(part ORDER BY place, n), '{}') INTO v_dates
+    FROM unnest(v_date_credits, v_date_fields, v_date_days) WITH ORDINALITY AS set_to (id, field, day, place),
+         unnest(ARRAY[id, field, to_char(day, 'YYYY-MM-DD')]) WITH ORDINALITY AS parts (part, n);
+  posted_seq := v_book.last_seq + 1;
+  v_hash := ledger_hash(v_book.head_hash, p_book, posted_seq, p_kind, p_effective_on, v_recorded_at, p_key, p_fingerprint,
+                        p_actor, p_reason, v_parts, v_dates);
+  INSERT INTO ledger_tx (company_id, agency_id, book_id, seq, kind, effective_on, recorded_at, business_key, fingerprint,
+                         actor, reason_code, hash, xid)
+  VALUES (p_company, v_book.agency_id, p_book, posted_seq, p_kind, p_effective_on, v_recorded_at, p_key, p_fingerprint,
+          p_actor, p_reason, v_hash, pg_current_xact_id())
+  RETURNING id INTO posted_id;
+  INSERT INTO ledger_entry (company_id, tx_id, ord, agency_id, book_id, unit, bucket, credit_id, qty, reference_value_jpy, balance_after)
+  SELECT p_company, posted_id, e.ord, v_book.agency_id, p_book, e.unit, e.bucket, e.credit_id, e.qty, e.value,
+         b.qty - sum(e.qty) OVER (PARTITION BY e.unit, e.bucket)
+               + sum(e.qty) OVER (PARTITION BY e.unit, e.bucket ORDER BY e.ord)
+    FROM unnest(v_units, v_buckets, v_credits, v_qtys, v_values) WITH ORDINALITY AS e (unit, bucket, credit_id, qty, value, ord)
+    JOIN ledger_balance b ON b.company_id = p_company AND b.book_id = p_book AND b.unit = e.unit AND b.bucket = e.bucket;
+  INSERT INTO credit_date_change (company_id, tx_id, ord, agency_id, book_id, credit_id, field, old_date, new_date)
+  SELECT p_company, posted_id, d.ord, v_book.agency_id, p_book, d.id, d.field, d.old, d.day
+    FROM unnest(v_date_credits, v_date_fields, v_date_olds, v_date_days) WITH ORDINALITY AS d (id, field, old, day, ord);
+  UPDATE book b SET last_seq = posted_seq, head_hash = v_hash, recorded_at = v_recorded_at
+   WHERE b.company_id = p_company AND b.id = p_book;
+  was_there := false;
+END $$
+-------------------------------------------------------------------------------
+CREATE FUNCTION ledger_halt(p_company text, p_book text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+BEGIN
+  -- A check failed: the book is read and not written until an operator has looked (ledger_resume).
+  UPDATE book b SET halted = true
+   WHERE b.company_id = p_company AND b.id = p_book AND b.company_id = current_setting('relay.company_id', true);
+END $$
+-------------------------------------------------------------------------------
+CREATE FUNCTION ledger_resume(p_company text, p_book text) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+BEGIN
+  -- For the operator, who signs in as the migrations' owner; the application may not.
+  UPDATE book b SET halted = false
+   WHERE b.company_id = p_company AND b.id = p_book AND b.company_id = current_setting('relay.company_id', true);
 END $$

@@ -1,0 +1,157 @@
+"""The door of applicant tracking systems: verify, keep, answer. A worker reads later."""
+
+import time
+from dataclasses import dataclass
+from typing import Annotated
+
+import asyncpg
+from fastapi import APIRouter, Path, Request, Response
+from sqlalchemy import exc, update
+from sqlmodel import col, select
+
+from api import deps
+from api.errors import problem, problems
+from api.runtime import Runtime
+from domain.access import as_system
+from domain.delivery import AtsConnection
+from domain.errors import NotFound, TryLater
+from domain.flows.keep_delivery import Arrival, keep_delivery
+from domain.flows.open_account import open_secrets
+from domain.ids import is_id
+from domain.ports import ConnectionView, Incoming, Sealer
+
+router = APIRouter(prefix="/v1/ats", tags=["ats"])
+
+_SECONDS = 2.0
+"""For how long a process may use a connection it looked up: a rotation is seen that much later."""
+_MOST = 10_000
+_BROKEN = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    exc.SQLAlchemyError,
+    OSError,
+    TimeoutError,
+)
+
+
+@dataclass(frozen=True)
+class Known:
+    """A connection as the door needs it: whose it is, and its secrets in the clear."""
+
+    company_id: str
+    provider: str
+    enabled: bool
+    view: ConnectionView
+
+
+class Connections:
+    """The connections this process looked up in the last seconds."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._known: dict[str, tuple[float, Known]] = {}
+
+    async def find(self, connection_id: str) -> Known | None:
+        """The connection; nothing when there is none of this id."""
+        kept = self._known.get(connection_id)
+        if kept is not None and time.monotonic() < kept[0]:
+            return kept[1]
+        found = await self._look_up(connection_id)
+        if found is None:
+            self._known.pop(connection_id, None)
+            return None
+        if len(self._known) >= _MOST:
+            self._known.clear()
+        self._known[connection_id] = (time.monotonic() + _SECONDS, found)
+        return found
+
+    def forget(self, connection_id: str) -> None:
+        """It was changed: look it up again at once."""
+        self._known.pop(connection_id, None)
+
+    async def _look_up(self, connection_id: str) -> Known | None:
+        async with self._runtime.database.transaction() as session, as_system(session):
+            wanted = select(AtsConnection).where(col(AtsConnection.id) == connection_id)
+            found = (await session.scalars(wanted)).first()
+        return None if found is None else _opened(self._runtime.tools.sealer, found)
+
+
+def connections(request: Request) -> Connections:
+    """What this process looked up."""
+    state = request.app.state
+    if not hasattr(state, "ats_connections"):
+        state.ats_connections = Connections(deps.runtime(request))
+    found: Connections = state.ats_connections
+    return found
+
+
+def _opened(sealer: Sealer, found: AtsConnection) -> Known:
+    kept = open_secrets(sealer, found)
+    view = ConnectionView(
+        id=found.id,
+        secrets=kept["secrets"],
+        secrets_by_event=kept["by_event"],
+        public_keys=found.public_keys,
+        settings={**found.settings, "api_key": kept.get("api_key")},
+    )
+    return Known(found.company_id, found.provider, found.enabled, view)
+
+
+@router.post(
+    "/{provider}/{connection_id}",
+    status_code=200,
+    response_class=Response,
+    responses={
+        200: {"description": "Received (Greenhouse)"},
+        202: {"description": "Received (Standard Webhooks)"},
+        **problems(401, 404, 413, 503),
+    },
+    openapi_extra={
+        "security": [],
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": {"description": "The vendor's own body"}}},
+        },
+    },
+)
+async def receive(
+    request: Request,
+    provider: Annotated[str, Path(max_length=40)],
+    connection_id: Annotated[str, Path(max_length=40)],
+) -> Response:
+    """Deliver an event. It is verified, kept and answered at once, and understood afterwards.
+
+    The answer is the status your system takes for "received"; a repeated delivery gets the same.
+    """
+    runtime = deps.runtime(request)
+    try:
+        known = await _door(request, provider, connection_id)
+        adapter = runtime.tools.adapters[provider]
+        incoming = Incoming(await request.body(), request.headers, runtime.clock())
+        if not adapter.verify(incoming, known.view):
+            await _count_refusal(runtime, known)
+            return problem(adapter.BAD_SIGNATURE, "bad_signature", request=request)
+        arrival = Arrival(known.company_id, connection_id, provider, incoming)
+        await keep_delivery(runtime.database.run, runtime.tools.sealer, adapter, arrival)
+    except _BROKEN:
+        raise TryLater from None
+    return Response(status_code=adapter.SUCCESS)
+
+
+async def _door(request: Request, provider: str, connection_id: str) -> Known:
+    known = await connections(request).find(connection_id) if is_id(connection_id, "ats") else None
+    if known is None or known.provider != provider or not known.enabled:
+        raise NotFound
+    return known
+
+
+async def _count_refusal(runtime: Runtime, known: Known) -> None:
+    async with runtime.database.transaction(company_id=known.company_id) as session:
+        await session.execute(
+            update(AtsConnection)
+            .where(
+                col(AtsConnection.company_id) == known.company_id,
+                col(AtsConnection.id) == known.view.id,
+            )
+            .values(refused_signatures=col(AtsConnection.refused_signatures) + 1)
+        )

@@ -1,0 +1,448 @@
+"""The candidate's pages behind a link in a mail. Opening them changes nothing; only a POST does."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi.responses import JSONResponse, RedirectResponse, Response
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api import candidate_form, session
+from api.candidate_form import Sent
+from api.deps import Db, Kit, Now, Process
+from api.pages import locale_of, page
+from domain import consent_text, data_items, vault
+from domain.business_days import JST, local_day, long_date
+from domain.consent import last_day
+from domain.consent_text import Statement
+from domain.errors import Gone, Invalid
+from domain.flows import record_consent, request_link
+from domain.flows.erase_candidate import start_erasure
+from domain.flows.open_candidate_link import Opened, agencies_offered, open_candidate_link
+from domain.flows.withdraw_consent import withdraw
+from domain.ports import Tools
+from domain.views import consent_receipt
+from domain.views.my_data import Held, my_data
+
+router = APIRouter(include_in_schema=False)
+NEVER_KEPT = {
+    "cache-control": "no-store",
+    "referrer-policy": "no-referrer",
+    "x-robots-tag": "noindex",
+}
+
+
+class Visit:
+    """One request by whoever holds a link."""
+
+    def __init__(
+        self, request: Request, db: AsyncSession, tools: Tools, now: datetime, opened: Opened
+    ) -> None:
+        self.request, self.db, self.tools, self.now, self.opened = request, db, tools, now, opened
+        self.token = request.path_params["token"]
+        self.stands = opened.stands(now)
+
+    @property
+    def csrf(self) -> str:
+        """The hidden word of this link's forms: only somebody who has seen the page knows it."""
+        return self.tools.sealer.blind("form", self.opened.link.id).hex()
+
+    @property
+    def locale(self) -> str:
+        return locale_of(self.request)
+
+    def show(self, template: str, status: int = 200, **values: Any) -> Response:
+        """A page of this link, never kept by a browser or a proxy."""
+        company = self.opened.company
+        made = page(
+            self.request,
+            f"candidate/{template}.html",
+            status=status,
+            token=self.token,
+            csrf=self.csrf,
+            company=consent_text.named(company, self.locale),
+            privacy_contact=company.privacy_contact,
+            slug=company.slug,
+            **values,
+        )
+        return guarded(made)
+
+    def back(self, where: str = "") -> Response:
+        """Off to another page of the same link (303: a GET that changes nothing)."""
+        return guarded(RedirectResponse(f"/c/{self.token}{where}", 303))
+
+    def closed(self) -> Response:
+        """A kind page for a link that has served its turn: what happened, what to do now."""
+        return self.show("closed", 410, why=self.stands, ends=self._ends())
+
+    def _ends(self) -> str:
+        invitation = self.opened.invitation
+        if invitation is None:
+            return ""
+        return long_date(last_day(invitation.expires_at), self.locale)
+
+    async def statement(self, locale: str) -> Statement | None:
+        """What this person reads today; null when there is no agency to choose."""
+        agencies = await agencies_offered(self.db, self.opened.company, self.now)
+        if not agencies or self.opened.application is None:
+            return None
+        items = data_items.offered(
+            await self.profile(),
+            job_title=self.opened.application.job_title,
+            stage=self.opened.application.stage,
+        )
+        return consent_text.build(self.opened.company, agencies, items, locale)
+
+    async def profile(self) -> dict[str, Any]:
+        """What we hold about the person."""
+        return await vault.profile_of(self.db, self.tools.sealer, self.opened.candidate)
+
+
+def guarded(response: Response) -> Response:
+    """No cache, no referrer, no index: the address itself is a key."""
+    for name, value in NEVER_KEPT.items():
+        response.headers[name] = value
+    return response
+
+
+async def _visit(token: str, request: Request, db: Db, tools: Kit, now: Now) -> Visit | None:
+    opened = await open_candidate_link(db, token)
+    return Visit(request, db, tools, now, opened) if opened is not None else None
+
+
+Link = Annotated[Visit | None, Depends(_visit)]
+
+
+async def _from_our_page(visit: Visit, process: Process) -> bool:
+    """Whether a form was sent from this link's own page."""
+    try:
+        await session.check_form(visit.request, process.settings, visit.csrf)
+    except HTTPException:
+        return False
+    return True
+
+
+def _unknown(request: Request) -> Response:
+    return guarded(page(request, "candidate/unknown.html", status=404))
+
+
+def _stale(visit: Visit) -> Response:
+    return visit.show("stale", 403)
+
+
+@router.get("/c/{token}")
+async def open_link(request: Request, visit: Link) -> Response:
+    """The form, the person's own page, or what became of the link."""
+    if visit is None:
+        return _unknown(request)
+    if visit.stands == "my_page":
+        return await _my_page(visit)
+    if visit.stands == "form" or (visit.stands == "declined" and "again" in request.query_params):
+        return await _form(visit, None)
+    return visit.closed()
+
+
+@router.head("/c/{token}")
+async def look_at_link(request: Request, visit: Link) -> Response:
+    """Scanners ask like this: the same headers, and nothing happens."""
+    return await open_link(request, visit)
+
+
+@router.post("/c/{token}")
+async def answer(request: Request, visit: Link, process: Process) -> Response:
+    """The person's decision: look it over, confirm it, decline, or go back to the form."""
+    if visit is None:
+        return _unknown(request)
+    if visit.stands not in {"form", "declined", "answered"}:
+        return visit.closed()
+    if not await _from_our_page(visit, process):
+        return _stale(visit)
+    sent = candidate_form.read(await request.form())
+    locale = sent.locale if sent.locale in {"ja", "en"} else visit.locale
+    statement = await visit.statement(locale)
+    if statement is None:
+        return visit.show("closed", 410, why="no_agency", ends="")
+    if sent.decision == "decline":
+        return await _decline(visit, statement, sent)
+    if candidate_form.is_tampered(sent, statement) and sent.text_sha256 == statement.sha256:
+        return await _form(visit, sent, changed=True, status=422)
+    return await _consent(visit, statement, sent)
+
+
+async def _consent(visit: Visit, statement: Statement, sent: Sent) -> Response:
+    """Towards a consent: the words must be the ones that were shown, and every box on purpose."""
+    if sent.decision == "edit":
+        return await _form(visit, sent)
+    if sent.text_sha256 != statement.sha256:
+        return await _form(visit, _only_facts(sent), changed=True, status=422)
+    found = candidate_form.faults(sent, statement)
+    if found or sent.decision not in {"consent", "confirm"}:
+        return await _form(visit, sent, found=found, status=422)
+    if sent.decision == "consent":
+        return await _confirm(visit, statement, sent)
+    try:
+        async with visit.db.begin_nested():
+            await record_consent.give(
+                visit.db, visit.tools, visit.opened, statement, _answer(visit, sent), visit.now
+            )
+    except Invalid:
+        return await _form(visit, sent, changed=True, status=422)
+    except Gone:
+        return visit.closed()
+    return visit.back("/done")
+
+
+async def _decline(visit: Visit, statement: Statement, sent: Sent) -> Response:
+    sent.submission_id = sent.submission_id or candidate_form.blank({}).submission_id
+    try:
+        async with visit.db.begin_nested():
+            await record_consent.decline(
+                visit.db, visit.tools, visit.opened, statement, _answer(visit, sent), visit.now
+            )
+    except Gone:
+        return visit.closed()
+    return visit.back("/done")
+
+
+def _answer(visit: Visit, sent: Sent) -> record_consent.Answer:
+    client = visit.request.client
+    return record_consent.Answer(
+        submission_id=sent.submission_id,
+        choices=sent.choices,
+        corrections=sent.facts,
+        address=client.host if client is not None else "",
+        user_agent=visit.request.headers.get("user-agent", ""),
+    )
+
+
+def _only_facts(sent: Sent) -> Sent:
+    """The words have changed meanwhile: what was ticked was ticked for other words."""
+    return Sent(sent.facts)
+
+
+async def _form(
+    visit: Visit,
+    sent: Sent | None,
+    *,
+    found: list[candidate_form.Fault] | None = None,
+    changed: bool = False,
+    status: int = 200,
+) -> Response:
+    statement = await visit.statement(_language(visit, sent))
+    if statement is None:
+        return visit.show("closed", 410, why="no_agency", ends="")
+    profile = await visit.profile()
+    shown = sent if sent is not None else candidate_form.blank(profile)
+    if not shown.submission_id:
+        shown.submission_id = candidate_form.blank({}).submission_id
+    return visit.show(
+        "form",
+        status,
+        statement=statement,
+        said=statement.content,
+        headings=consent_text.headings(statement.content),
+        sent=shown,
+        email=profile.get("email", ""),
+        faults=found or [],
+        faulty=candidate_form.codes_of(found or []),
+        changed=changed,
+        revealing=data_items.REVEALING,
+        ends=visit._ends(),  # noqa: SLF001
+    )
+
+
+def _language(visit: Visit, sent: Sent | None) -> str:
+    if sent is not None and sent.locale in {"ja", "en"}:
+        return sent.locale
+    return visit.locale
+
+
+async def _confirm(visit: Visit, statement: Statement, sent: Sent) -> Response:
+    """Everything once more, before it counts."""
+    profile = data_items.corrected(await visit.profile(), sent.facts)
+    assert visit.opened.application is not None
+    application = visit.opened.application
+    values = {code: data_items.value_of(code, profile) for code in statement.item_codes}
+    values |= {
+        "applied_job_title": application.job_title,
+        "stage_reached": application.stage,
+        "origin_company_name": visit.opened.company.name,
+    }
+    return visit.show(
+        "confirm",
+        statement=statement,
+        said=statement.content,
+        headings=consent_text.headings(statement.content),
+        sent=sent,
+        values=values,
+        chosen=[statement.recipient(agency_id) for agency_id in sent.agencies],
+        labels={item["code"]: item["label"] for item in statement.content["data_items"]},
+    )
+
+
+@router.get("/c/{token}/done")
+async def done(request: Request, visit: Link) -> Response:
+    """What was recorded, and what happens next."""
+    if visit is None:
+        return _unknown(request)
+    if visit.stands not in {"answered", "declined", "my_page"}:
+        return visit.closed()
+    held = await my_data(visit.db, visit.opened.candidate)
+    standing = [one for one in held if one.stands]
+    outcome = "declined" if visit.stands == "declined" else "given" if standing else "withdrawn"
+    return visit.show("done", outcome=outcome, held=_dressed(visit, standing))
+
+
+@router.post("/c/{token}/withdraw")
+async def take_back(request: Request, visit: Link, process: Process) -> Response:
+    """Withdraw one agency or all, in one step and without a reason; twice is the same as once."""
+    if visit is None:
+        return _unknown(request)
+    if visit.stands not in {"my_page", "answered"}:
+        return visit.closed()
+    if not await _from_our_page(visit, process):
+        return _stale(visit)
+    wanted = [str(value) for value in (await request.form()).getlist("agency")]
+    known = {one.agency_id for one in await my_data(visit.db, visit.opened.candidate)}
+    if not wanted or not set(wanted) <= {"all", *known}:
+        return _stale(visit)
+    agencies = None if "all" in wanted else wanted
+    await withdraw(visit.db, visit.tools, visit.opened.candidate, agencies, visit.now)
+    return visit.back("?withdrawn=1" if visit.stands == "my_page" else "/done")
+
+
+@router.post("/c/{token}/my-page")
+async def mail_my_page(request: Request, visit: Link, process: Process) -> Response:
+    """Send the link to the person's own page to the address we hold, at most once an hour."""
+    if visit is None:
+        return _unknown(request)
+    if visit.stands != "answered":
+        return visit.closed()
+    if not await _from_our_page(visit, process):
+        return _stale(visit)
+    await request_link.request_my_page_link(
+        visit.db, visit.tools, visit.opened.company, visit.opened.candidate, visit.now
+    )
+    return visit.show("link_sent")
+
+
+@router.get("/c/{token}/erase")
+async def ask_erase(request: Request, visit: Link) -> Response:
+    """What erasing means, before it is done."""
+    if visit is None:
+        return _unknown(request)
+    if visit.stands != "my_page":
+        return visit.closed()
+    return visit.show("erase", unsure=False)
+
+
+@router.post("/c/{token}/erase")
+async def erase(request: Request, visit: Link, process: Process) -> Response:
+    """Erase the person's data. The link stops working with it."""
+    if visit is None:
+        return _unknown(request)
+    if visit.stands != "my_page":
+        return visit.closed()
+    if not await _from_our_page(visit, process):
+        return _stale(visit)
+    if (await request.form()).get("erase") != "yes":
+        return visit.show("erase", 422, unsure=True)
+    await start_erasure(visit.db, visit.tools, visit.opened.candidate, visit.now)
+    return visit.show("erased")
+
+
+@router.get("/c/{token}/receipt.json")
+async def receipt(request: Request, visit: Link) -> Response:
+    """The consent receipt as a file (fields after ISO/IEC TS 27560)."""
+    if visit is None:
+        return _unknown(request)
+    if visit.stands != "my_page":
+        return visit.closed()
+    opened = visit.opened
+    content = await consent_receipt.receipt(visit.db, opened.company, opened.candidate, visit.now)
+    return _file(content, "consent-receipt.json")
+
+
+@router.get("/c/{token}/data.json")
+async def data(request: Request, visit: Link) -> Response:
+    """Everything we hold about the person, in one file."""
+    if visit is None:
+        return _unknown(request)
+    if visit.stands != "my_page":
+        return visit.closed()
+    opened = visit.opened
+    content = await consent_receipt.everything(
+        visit.db, opened.company, opened.candidate, await visit.profile(), visit.now
+    )
+    return _file(content, "my-data.json")
+
+
+async def _my_page(visit: Visit) -> Response:
+    """Where is my data: who may have it, who got it, who has been asked to stop."""
+    held = await my_data(visit.db, visit.opened.candidate)
+    profile = await visit.profile()
+    return visit.show(
+        "my_page",
+        name=data_items.full_name(profile),
+        held=_dressed(visit, held),
+        standing=[one.agency_id for one in held if one.stands],
+        withdrawn="withdrawn" in visit.request.query_params,
+    )
+
+
+def _dressed(visit: Visit, held: list[Held]) -> list[dict[str, Any]]:
+    """Dates and items in the reader's language."""
+    return [
+        {
+            "agency_id": one.agency_id,
+            "name": one.name if visit.locale == "ja" else one.name_en or one.name,
+            "privacy_url": one.privacy_url,
+            "contact_days": one.contact_days,
+            "state": one.state,
+            "stands": one.stands,
+            "items": _labels(one.items, visit.locale),
+            "given_on": _day(one.given_at, visit.locale),
+            "last_day": long_date(last_day(one.expires_at), visit.locale),
+            "withdrawn_on": _day(one.withdrawn_at, visit.locale),
+            "not_before": _moment(one.provision_not_before, visit.locale),
+            "waits": visit.now < one.provision_not_before,
+            "relay": one.relay_state,
+            "provisions": [
+                {
+                    "items": _labels(given.items, visit.locale),
+                    "first": _moment(given.provided_at, visit.locale),
+                    "last": _moment(given.last_provided_at, visit.locale),
+                }
+                for given in one.provisions
+            ],
+            "stops": [
+                {
+                    "kind": stop.kind,
+                    "state": stop.state,
+                    "answer": stop.answer,
+                    "asked_on": _day(stop.created_at, visit.locale),
+                    "due_on": long_date(stop.due_on, visit.locale),
+                    "answered_on": _day(stop.acknowledged_at, visit.locale),
+                }
+                for stop in one.stops
+            ],
+        }
+        for one in held
+    ]
+
+
+def _labels(codes: list[str], locale: str) -> list[str]:
+    return [data_items.label(code, locale) for code in codes]
+
+
+def _day(moment: datetime | None, locale: str) -> str:
+    return long_date(local_day(moment), locale) if moment is not None else ""
+
+
+def _moment(moment: datetime, locale: str) -> str:
+    return f"{_day(moment, locale)} {moment.astimezone(JST):%H:%M}"
+
+
+def _file(content: dict[str, Any], name: str) -> Response:
+    headers = {"content-disposition": f'attachment; filename="{name}"'}
+    return guarded(JSONResponse(content, headers=headers))

@@ -1,0 +1,59 @@
+"""Change a connection to an ATS: rotate its secrets, switch it off, map its words to ours."""
+
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from domain.delivery import AtsConnection
+from domain.errors import Invalid
+from domain.flows.open_account import open_secrets, seal_secrets, split_settings
+from domain.ports import Sealer, Tools
+from domain.store import lock
+
+
+def check_keys(
+    tools: Tools, provider: str, secrets: list[str], public_keys: list[str] | None
+) -> None:
+    """Refuse a provider we do not speak to, and keys that could never verify anything."""
+    adapter = tools.adapters.get(provider)
+    if adapter is None:
+        detail = "one of: " + ", ".join(sorted(tools.adapters))
+        raise Invalid(detail, code="unknown_provider")
+    fault = adapter.unusable(secrets, public_keys or [])
+    if fault is not None:
+        raise Invalid(fault, code="unusable_keys")
+
+
+async def change_connection(
+    session: AsyncSession, tools: Tools, company_id: str, connection_id: str, change: dict[str, Any]
+) -> AtsConnection:
+    """Take over what is named in `change`; the rest stays.
+
+    `secrets` is the whole new list (during a rotation the new and the old one). Single `settings`
+    are replaced, or removed by null.
+    """
+    connection = await lock(session, AtsConnection, company_id, connection_id)
+    for name in ("name", "enabled", "public_keys"):
+        if name in change:
+            setattr(connection, name, change[name])
+    _change_secrets(tools.sealer, connection, change)
+    opened = open_secrets(tools.sealer, connection)
+    check_keys(tools, connection.provider, opened["secrets"], connection.public_keys)
+    session.add(connection)
+    await session.flush()
+    return connection
+
+
+def _change_secrets(sealer: Sealer, connection: AtsConnection, change: dict[str, Any]) -> None:
+    kept = open_secrets(sealer, connection)
+    given, api_key = split_settings(change.get("settings") or {})
+    told_key = "api_key" in (change.get("settings") or {})
+    merged = {**connection.settings, **given}
+    connection.settings = {name: value for name, value in merged.items() if value is not None}
+    connection.secrets = seal_secrets(
+        sealer,
+        connection.id,
+        change.get("secrets", kept["secrets"]),
+        change.get("secrets_by_event", kept["by_event"]),
+        api_key=api_key if told_key else kept.get("api_key"),
+    )

@@ -1,0 +1,218 @@
+"""The one way to write the ledger: open a book, lock it, post to it.
+
+The database function checks tenant, key, rules, balances and chain, and writes everything in one
+round trip. Here its refusals get the house's words.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
+
+from domain.business_days import JST
+from domain.credits import CREDIT, Book, Bucket, Credit, LedgerBalance, LedgerTx, Posting
+from domain.errors import Conflict, Halted, Invalid, NotFound, Refusal
+from domain.ids import new_id
+
+LATE_FACT = "late_fact"
+"""The reason of a fact that belongs to a closed month and is dated today instead."""
+_OPEN = text("SELECT ledger_open_book(:id, :company, :agency, :now)")
+_LOCK = text("SELECT ledger_lock(:company, :book)")
+_HALT = text("SELECT ledger_halt(:company, :book)")
+_POST = text(
+    "SELECT posted_id, posted_seq, was_there FROM ledger_post(:company, :book,"
+    " CAST(:kind AS smallint), :effective_on, :now, :key, :fingerprint, :actor, :reason,"
+    " CAST(:moves AS jsonb), CAST(:dates AS jsonb), CAST(:credits AS jsonb))"
+)
+_REFUSALS: dict[str, tuple[type[Refusal], str]] = {
+    "RL404": (NotFound, "not_found"),
+    "RL409": (Conflict, "key_reused"),
+    "RL410": (Invalid, "effective_on_refused"),
+    "RL411": (Conflict, "credit_moved"),
+    "RL422": (Invalid, "move_not_allowed"),
+    "RL423": (Halted, "book_halted"),
+    "23514": (Conflict, "balance_refused"),
+}
+
+
+@dataclass(frozen=True)
+class Posted:
+    """A transaction of the ledger: the one just written, or the one written before."""
+
+    tx_id: int
+    seq: int
+    replayed: bool
+
+
+def today_in_japan(now: datetime) -> date:
+    """The business date of a moment."""
+    return now.astimezone(JST).date()
+
+
+def day_after(day: date) -> datetime:
+    """The first moment, in Japan, of the day after: when a last day has passed."""
+    return datetime.combine(day + timedelta(days=1), time(), JST).astimezone(UTC)
+
+
+async def open_book(session: AsyncSession, company_id: str, agency_id: str, now: datetime) -> Book:
+    """The book of a company at an agency, locked; opened with its first use."""
+    named = {"id": new_id("bok"), "company": company_id, "agency": agency_id, "now": now}
+    book_id = (await _call(session, _OPEN, named)).scalar_one()
+    return await lock_book(session, company_id, book_id)
+
+
+async def book_of(session: AsyncSession, company_id: str, agency_id: str) -> Book | None:
+    """The book of a company at an agency, if anything was ever granted there."""
+    wanted = select(Book).where(
+        col(Book.company_id) == company_id, col(Book.agency_id) == agency_id
+    )
+    return (await session.scalars(wanted)).first()
+
+
+async def lock_book(session: AsyncSession, company_id: str, book_id: str) -> Book:
+    """The book, with nobody else posting to it until this transaction ends.
+
+    Books are locked before anything that belongs to them, several in the order of their ids.
+    """
+    found = (await _call(session, _LOCK, {"company": company_id, "book": book_id})).scalar_one()
+    if not found:
+        raise NotFound
+    wanted = select(Book).where(col(Book.company_id) == company_id, col(Book.id) == book_id)
+    return (await session.scalars(wanted.execution_options(populate_existing=True))).one()
+
+
+async def post(session: AsyncSession, book: Book, posting: Posting, now: datetime) -> Posted:
+    """Write a business event once. The same key with the same request is the same transaction.
+
+    Refusals: 409 `key_reused`, `credit_moved`, `balance_refused`; 422 `move_not_allowed`,
+    `effective_on_refused`; 423 `book_halted`. The caller's transaction is over after any of them.
+    """
+    row = (await _call(session, _POST, _values(book, posting, now))).one()
+    return Posted(row.posted_id, row.posted_seq, row.was_there)
+
+
+async def posted(session: AsyncSession, book: Book, *keys: str) -> bool:
+    """Whether one of these events stands in the book. Certain only while the book is locked."""
+    wanted = select(LedgerTx.id).where(
+        col(LedgerTx.company_id) == book.company_id,
+        col(LedgerTx.book_id) == book.id,
+        col(LedgerTx.business_key).in_(keys),
+    )
+    return (await session.execute(wanted.limit(1))).first() is not None
+
+
+async def halt(session: AsyncSession, company_id: str, book_id: str) -> None:
+    """Let nothing more be posted to a book until an operator has looked."""
+    await _call(session, _HALT, {"company": company_id, "book": book_id})
+
+
+def dated(book: Book, day: date, now: datetime, reason: str | None) -> tuple[date, str | None]:
+    """The day and the reason a fact is posted with: a closed month stays as it was stated."""
+    if book.closed_through is not None and day <= book.closed_through:
+        return today_in_japan(now), LATE_FACT
+    return day, reason
+
+
+async def credits_of(
+    session: AsyncSession, company_id: str, *, placement_id: str
+) -> Sequence[Credit]:
+    """A placement's credits as they stand now, oldest id first."""
+    wanted = select(Credit).where(
+        col(Credit.company_id) == company_id, col(Credit.placement_id) == placement_id
+    )
+    fresh = wanted.order_by(col(Credit.id)).execution_options(populate_existing=True)
+    return (await session.scalars(fresh)).all()
+
+
+async def credit(session: AsyncSession, company_id: str, credit_id: str) -> Credit:
+    """A credit as it stands now; raises `NotFound`."""
+    wanted = select(Credit).where(col(Credit.company_id) == company_id, col(Credit.id) == credit_id)
+    found = (await session.scalars(wanted.execution_options(populate_existing=True))).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
+async def oldest_usable(session: AsyncSession, book: Book, today: date) -> Credit | None:
+    """The credit that expires first among those that may be used today.
+
+    The date guard makes a late expiry harmless. Certain only while the book is locked.
+    """
+    wanted = (
+        select(Credit)
+        .where(
+            col(Credit.company_id) == book.company_id,
+            col(Credit.book_id) == book.id,
+            col(Credit.bucket) == Bucket.AVAILABLE,
+            col(Credit.expires_on) >= today,
+            col(Credit.available_on) <= today,
+        )
+        .order_by(col(Credit.expires_on), col(Credit.available_on), col(Credit.id))
+        .limit(1)
+    )
+    return (await session.scalars(wanted.execution_options(populate_existing=True))).first()
+
+
+async def balance(session: AsyncSession, book: Book, *buckets: Bucket) -> int:
+    """How many credits stand in these buckets together."""
+    wanted = select(LedgerBalance.qty).where(
+        col(LedgerBalance.company_id) == book.company_id,
+        col(LedgerBalance.book_id) == book.id,
+        col(LedgerBalance.unit) == CREDIT,
+        col(LedgerBalance.bucket).in_(buckets),
+    )
+    return sum((await session.scalars(wanted)).all())
+
+
+async def _call(session: AsyncSession, statement: Any, values: dict[str, Any]) -> Any:
+    try:
+        return await session.execute(statement, values)
+    except DBAPIError as error:
+        state = getattr(error.orig, "sqlstate", None) or ""
+        if state not in _REFUSALS:
+            raise
+        kind, code = _REFUSALS[state]
+        raise kind(code=code) from None
+
+
+def _values(book: Book, posting: Posting, now: datetime) -> dict[str, Any]:
+    moves = [
+        [move.unit, move.credit_id, int(move.source), int(move.target), move.qty]
+        for move in posting.moves
+    ]
+    dates = [[one.credit_id, one.field, one.day.isoformat()] for one in posting.dates]
+    return {
+        "company": book.company_id,
+        "book": book.id,
+        "kind": int(posting.kind),
+        "effective_on": posting.effective_on,
+        "now": now,
+        "key": posting.key,
+        "fingerprint": posting.fingerprint(),
+        "actor": posting.actor,
+        "reason": posting.reason,
+        "moves": json.dumps(moves),
+        "dates": json.dumps(dates),
+        "credits": json.dumps([_new(one) for one in posting.credits]),
+    }
+
+
+def _new(one: Any) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "agreement_id": one.agreement_id,
+        "agreement_version": one.agreement_version,
+        "placement_id": one.placement_id,
+        "relay_id": one.relay_id,
+        "terms": dict(one.terms),
+        "started_on": one.started_on.isoformat(),
+        "guarantee_end_on": one.guarantee_end_on.isoformat(),
+        "value_cap_jpy": one.value_cap_jpy,
+        "reference_value_jpy": one.reference_value_jpy,
+    }
