@@ -8,7 +8,7 @@ import logging
 import sys
 import traceback
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
 from structlog.typing import EventDict, WrappedLogger
@@ -17,8 +17,8 @@ _FRAMES = 12
 _QUIET = {"uvicorn.access": logging.WARNING, "pgqueuer": logging.WARNING, "httpx2": logging.WARNING}
 
 
-def set_up(level: str = "INFO") -> None:
-    """Send our own and every library's log lines to standard error in one form."""
+def set_up(level: str = "INFO", stream: TextIO | None = None) -> None:
+    """Send our own and every library's log lines to standard error (or `stream`) in one form."""
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -26,7 +26,7 @@ def set_up(level: str = "INFO") -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
         describe_exception,
     ]
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -36,6 +36,8 @@ def set_up(level: str = "INFO") -> None:
             ],
         )
     )
+    # A line that cannot be written must not be printed with all its variables instead.
+    logging.raiseExceptions = False
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)

@@ -125,7 +125,7 @@ def build(app: FastAPI) -> dict[str, Any]:
 def dump(path: Path) -> None:
     """Write the description, keys sorted, so that a change shows as the lines it changes."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(as_text(build(_app())), encoding="utf-8")
+    path.write_text(as_text(build(nowhere())), encoding="utf-8")
 
 
 def as_text(described: dict[str, Any]) -> str:
@@ -133,20 +133,20 @@ def as_text(described: dict[str, Any]) -> str:
     return json.dumps(described, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
 
 
-def _app() -> FastAPI:
+def nowhere() -> FastAPI:
     """The app of an instance that is nowhere: describing needs no database."""
     from api.app import create_app  # noqa: PLC0415 - the app imports this module
     from api.runtime import Runtime  # noqa: PLC0415
     from api.settings import Settings  # noqa: PLC0415
 
-    nowhere = Settings(
+    settings = Settings(
         DATABASE_URL=SecretStr("postgresql://nobody@localhost/nothing"),
         keys=SecretStr("k1:" + "A" * 43 + "="),
         pepper=SecretStr("describes only"),
         signing_key=SecretStr(new_signing_key()),
         public_url="https://relay.example",
     )
-    return create_app(Runtime.build(nowhere))
+    return create_app(Runtime.build(settings))
 
 
 def _exact(described: dict[str, Any]) -> dict[str, Any]:

@@ -58,13 +58,23 @@ def timer(
 
 
 async def sweep(runtime: Runtime, now: datetime) -> int:
-    """One round over all timers; the number of rows looked at."""
-    looked = 0
+    """One round over all timers; the number of rows looked at.
+
+    A row that fails does not keep the others waiting; what failed is raised at the end, together.
+    """
+    looked, failed = 0, []
     for one in TIMERS:
         for tenant_id, row_id in await _due(runtime, one, now):
-            async with _tenant(runtime, one, tenant_id) as session:
-                await one.act(session, runtime.tools, tenant_id, row_id, now)
+            try:
+                async with _tenant(runtime, one, tenant_id) as session:
+                    await one.act(session, runtime.tools, tenant_id, row_id, now)
+            except Exception as error:  # noqa: BLE001 - all of them, and raised below
+                error.add_note(f"timer {one.name}, row {row_id}")
+                failed.append(error)
             looked += 1
+    if failed:
+        message = "rows that are due could not be acted on"
+        raise ExceptionGroup(message, failed)
     return looked
 
 

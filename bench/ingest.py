@@ -230,7 +230,8 @@ def _door_env(settings: Settings) -> dict[str, str]:
 
 @contextmanager
 def _process(command: list[str], env: dict[str, str], port: int) -> Iterator[None]:
-    running = subprocess.Popen(command, env={**os.environ, **env})  # noqa: S603
+    quiet = subprocess.DEVNULL
+    running = subprocess.Popen(command, env={**os.environ, **env}, stderr=quiet)  # noqa: S603
     try:
         _wait_for(port)
         yield

@@ -390,7 +390,7 @@ class Posting:
     actor: str
     moves: Sequence[Move]
     dates: Sequence[DateSet] = ()
-    credits: Sequence[NewCredit] = ()
+    credits: Sequence[NewCredit | Credit] = ()
     reason: str | None = None
     meaning: Sequence[str] = ()
     """The request in the caller's words, where the moves alone do not tell it."""
@@ -422,10 +422,10 @@ def grant_parts(credit: NewCredit | Credit) -> list[object]:
 
 def flat(value: Any, path: str = "") -> list[str]:
     """A document as path and value, in the order of its keys: JSON text is never hashed."""
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and value:
         named = ((f"{path}.{key}", value[key]) for key in sorted(value))
         return [part for name, inner in named for part in flat(inner, name)]
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple) and value:
         numbered = ((f"{path}[{number}]", inner) for number, inner in enumerate(value))
         return [part for name, inner in numbered for part in flat(inner, name)]
     return [path, "" if value is None else str(value)]
@@ -492,13 +492,3 @@ def to_take_back(granted: Sequence[Credit], count: int) -> list[Credit]:
     there.sort(key=lambda credit: credit.expires_on or date.max, reverse=True)
     there.sort(key=lambda credit: _TAKING_ORDER.index(Bucket(credit.bucket)))
     return there[:count]
-
-
-def usable_on(credit: Credit, today: date) -> bool:
-    """Whether the credit may be reserved on this day."""
-    return (
-        credit.bucket == Bucket.AVAILABLE
-        and credit.available_on is not None
-        and credit.expires_on is not None
-        and credit.available_on <= today <= credit.expires_on
-    )

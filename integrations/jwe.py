@@ -1,5 +1,6 @@
 """Sealed mode: a relay package encrypted to the agency's own public key (compact JWE, RFC 7516)."""
 
+import base64
 from collections.abc import Mapping
 from typing import Any
 
@@ -41,19 +42,21 @@ def seal_to(jwk: Mapping[str, Any], plain: bytes) -> str:
 
 def _key(jwk: Mapping[str, Any]) -> RSAKey | ECKey | OKPKey:
     try:
+        _weigh(jwk)
         key = import_key({name: value for name, value in jwk.items() if name != "alg"})
-        _weigh(key)
     except (JoseError, ValueError, TypeError, KeyError):
         raise UnfitKey("this is not a public RSA, EC or X25519 key") from None
     assert isinstance(key, RSAKey | ECKey | OKPKey)  # noqa: S101
     return key
 
 
-def _weigh(key: object) -> None:
-    if isinstance(key, RSAKey):
-        strong = key.public_key.key_size >= _LEAST_RSA_BITS
+def _weigh(jwk: Mapping[str, Any]) -> None:
+    """Strong enough, and of a kind that can be encrypted to; looked at before it is parsed."""
+    if jwk["kty"] == "RSA":
+        modulus = int.from_bytes(base64.urlsafe_b64decode(jwk["n"] + "==="))
+        strong = modulus.bit_length() >= _LEAST_RSA_BITS
     else:
-        strong = isinstance(key, ECKey | OKPKey) and key.curve_name in _CURVES
+        strong = jwk["kty"] in {"EC", "OKP"} and jwk["crv"] in _CURVES
     if not strong:
         raise ValueError
 

@@ -86,14 +86,14 @@ async def reject(runtime: Runtime, application: Application, **facts: Any) -> No
         await open_notice(db, runtime.tools, company, there, now)
 
 
-async def rows(runtime: Runtime, company_id: str, kind: Any, **where: Any) -> list[Any]:
+async def rows(runtime: Runtime, company_id: str, kind: Any, /, **where: Any) -> list[Any]:
     """The company's rows of a table, oldest first."""
     async with runtime.database.transaction(company_id=company_id) as db:
-        wanted = select(kind).filter_by(**where).order_by(kind.id)
+        wanted = select(kind).filter_by(**where).order_by(*kind.__table__.primary_key)
         return list((await db.scalars(wanted)).all())
 
 
-async def one(runtime: Runtime, company_id: str, kind: Any, **where: Any) -> Any:
+async def one(runtime: Runtime, company_id: str, kind: Any, /, **where: Any) -> Any:
     """The only such row."""
     found = await rows(runtime, company_id, kind, **where)
     assert len(found) == 1, f"{len(found)} rows of {kind.__name__}"

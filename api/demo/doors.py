@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, Response
-from pydantic import model_validator
+from fastapi.responses import Response
+from pydantic import Field, model_validator
 from sqlalchemy import text
 
 from api.demo import clock
@@ -15,6 +15,7 @@ from api.errors import problems
 from api.pages import page
 from api.shapes import Shape, Utc, utc_text
 from domain.access import as_company, as_system
+from domain.errors import Invalid
 from domain.views.mailbox import mails
 
 router = APIRouter(tags=["demo"], include_in_schema=False)
@@ -25,7 +26,7 @@ class ClockMove(Shape):
     """Where the clock shall stand, or by how much it shall move. It never goes back."""
 
     now: Utc | None = None
-    advance_seconds: float | None = None
+    advance_seconds: float | None = Field(default=None, ge=0)
 
     @model_validator(mode="after")
     def _one(self) -> "ClockMove":
@@ -35,8 +36,22 @@ class ClockMove(Shape):
         return self
 
     def target(self, now: datetime) -> datetime:
-        """The moment meant."""
+        """The moment meant; a moment that has passed is refused."""
+        if self.now is not None and self.now < now:
+            raise Invalid("the clock never goes back", code="clock_goes_back")
         return self.now or now + timedelta(seconds=self.advance_seconds or 0)
+
+
+class MailShown(Shape):
+    """A mail as its reader gets it."""
+
+    id: str
+    to: str
+    subject: str
+    text: str
+    html: str
+    sent_at: Utc
+    links: list[str]
 
 
 @router.get("/dev/clock")
@@ -53,9 +68,9 @@ async def move_clock(move: ClockMove, process: Process) -> dict[str, str]:
 
 
 @router.get("/dev/mailbox.json")
-async def mailbox_json(db: Db, kit: Kit) -> JSONResponse:
+async def mailbox_json(db: Db, kit: Kit) -> list[MailShown]:
     """Every mail the demo sent, newest first."""
-    return JSONResponse(await _all_mails(db, kit))
+    return [MailShown(**mail) for mail in await _all_mails(db, kit)]
 
 
 @router.get("/dev/mailbox")
@@ -73,4 +88,4 @@ async def _all_mails(db: Db, kit: Kit) -> list[dict[str, Any]]:
         # A mail's tenant is a company or an agency; its policy accepts either setting.
         await as_company(db, tenant)
         found += await mails(db, kit, tenant)
-    return sorted(found, key=lambda mail: str(mail["sent_at"]), reverse=True)
+    return sorted(found, key=lambda mail: (mail["sent_at"], mail["id"]), reverse=True)

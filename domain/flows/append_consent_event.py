@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
 
 from domain.candidate import Candidate
 from domain.consent import ConsentEvent
@@ -25,3 +26,18 @@ async def append(
     session.add(candidate)
     await session.flush()
     return event
+
+
+async def lock_candidate(session: AsyncSession, company_id: str, candidate_id: str) -> Candidate:
+    """The person, locked against other changes; rows that only refer to the person may be added.
+
+    A hand-over holds the consent and adds a link for the person: a full lock here, taken before the
+    consent, would make the two wait for each other.
+    """
+    wanted = (
+        select(Candidate)
+        .where(col(Candidate.company_id) == company_id, col(Candidate.id) == candidate_id)
+        .with_for_update(key_share=True)
+        .execution_options(populate_existing=True)
+    )
+    return (await session.scalars(wanted)).one()

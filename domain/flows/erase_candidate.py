@@ -15,12 +15,12 @@ from domain.application import Application
 from domain.candidate import Candidate
 from domain.company import Company
 from domain.delivery import Delivery
+from domain.flows.append_consent_event import lock_candidate
 from domain.flows.open_notice import cancel_pending
 from domain.flows.withdraw_consent import consents_of, end, stop_relays
 from domain.invitation import CandidateLink
 from domain.notice import Mail, Notice
 from domain.ports import Tools
-from domain.store import lock
 
 
 async def start_erasure(
@@ -30,7 +30,7 @@ async def start_erasure(
 
     The caller decides about deadlines: whoever is erased cannot be told a result any more.
     """
-    candidate = await lock(session, Candidate, candidate.company_id, candidate.id)
+    candidate = await lock_candidate(session, candidate.company_id, candidate.id)
     if candidate.erased_at is not None:
         return
     await _stop(session, tools, candidate, now)

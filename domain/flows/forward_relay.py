@@ -18,7 +18,7 @@ from domain.ids import new_id
 from domain.jobs import later
 from domain.ports import Tools
 from domain.relay import Relay, RelayEvent, advance
-from domain.store import find, lock
+from domain.store import find
 
 SOONEST, LATEST = timedelta(minutes=15), timedelta(days=1)
 """When a closed gate is looked at again: a quarter of the time waited so far, within these."""
@@ -34,22 +34,9 @@ async def forward_relay(
 ) -> None:
     """Timer `relay.forward_at`: forward what is queued and due, or note why not and look again."""
     del tools
-    waiting = await find(session, Relay, company_id, relay_id)
-    if waiting is None or waiting.state != "queued":
-        return
-    facts, closed = await ask_gate(session, waiting, now, to_change=True)
-    relay = facts.relay
-    if relay.state != "queued" or relay.forward_at > now:
-        return
-    if closed is None:
-        await _forward(session, relay, now)
-    elif closed in _ENDINGS:
-        relay.state, relay.closed_at = advance(relay.state, _ENDINGS[closed]), now
-        session.add(relay)
-    else:
-        relay.reason = closed
-        relay.forward_at = _next_look(relay, facts.consent.provision_not_before, now)
-        session.add(relay)
+    relay = await find(session, Relay, company_id, relay_id)
+    if relay is not None and relay.forward_at <= now:
+        await _look(session, relay, now)
 
 
 async def note_feed_read(session: AsyncSession, agency_id: str, now: datetime) -> None:
@@ -73,12 +60,28 @@ async def waiting_for(session: AsyncSession, agency_id: str) -> list[tuple[str, 
 
 
 async def look_again(session: AsyncSession, company_id: str, relay_id: str, now: datetime) -> None:
-    """Something about the agency changed: a relay whose gate was closed is due now."""
+    """Something about the agency changed: a gate found closed is tried before its time."""
     await as_company(session, company_id)
-    relay = await lock(session, Relay, company_id, relay_id)
-    if relay.state == "queued" and relay.reason is not None:
-        relay.forward_at = min(relay.forward_at, now)
-        session.add(relay)
+    relay = await find(session, Relay, company_id, relay_id)
+    if relay is not None and relay.reason is not None:
+        await _look(session, relay, now)
+
+
+async def _look(session: AsyncSession, seen: Relay, now: datetime) -> None:
+    if seen.state != "queued":
+        return
+    facts, closed = await ask_gate(session, seen, now, to_change=True)
+    relay = facts.relay
+    if relay.state != "queued":
+        return
+    if closed is None:
+        await _forward(session, relay, now)
+    elif closed in _ENDINGS:
+        relay.state, relay.closed_at = advance(relay.state, _ENDINGS[closed]), now
+    else:
+        relay.reason = closed
+        relay.forward_at = _next_look(relay, facts.consent.provision_not_before, now)
+    session.add(relay)
 
 
 async def _forward(session: AsyncSession, relay: Relay, now: datetime) -> None:

@@ -3,8 +3,11 @@
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
 
-from domain.application import Application
+from domain.application import Application, Interview
+from domain.business_days import local_day
+from domain.deadline import Deadline
 from domain.errors import Conflict, Invalid
 from domain.flows.open_notice import living_notice, meet_deadlines
 from domain.ids import new_id
@@ -50,3 +53,33 @@ async def note_result(
     await session.flush()
     await meet_deadlines(session, notice)
     return notice
+
+
+async def note_next_stage(
+    session: AsyncSession, application: Application, planned: Interview, now: datetime
+) -> None:
+    """A further interview was arranged after one was held: with that the candidate has passed it.
+
+    Only what was arranged after the earlier interview, and for a later day, says so: interviews of
+    one day, or booked together from the start, say nothing.
+    """
+    told_at = min(planned.told_at, now)
+    if planned.starts_at is None:
+        return
+    owed = select(Deadline.interview_ended_at).where(
+        col(Deadline.company_id) == application.company_id,
+        col(Deadline.application_id) == application.id,
+        col(Deadline.state) != "void",
+        col(Deadline.met_at).is_(None),
+        col(Deadline.interview_ended_at) < told_at,
+    )
+    held = [local_day(ended_at) for ended_at in (await session.scalars(owed)).all()]
+    if held and max(held) < local_day(planned.starts_at):
+        notice = Notice(
+            company_id=application.company_id, id=new_id("ntc"), kind="passed", state="sent",
+            application_id=application.id, candidate_id=application.candidate_id,
+            sent_at=told_at, created_at=now,
+        )  # fmt: skip
+        session.add(notice)
+        await session.flush()
+        await meet_deadlines(session, notice)

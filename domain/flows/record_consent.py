@@ -26,7 +26,7 @@ from domain.consent import (
 from domain.consent_text import GRACE_MINUTES, Statement
 from domain.errors import Gone, Invalid
 from domain.flows.announce import announce
-from domain.flows.append_consent_event import append
+from domain.flows.append_consent_event import append, lock_candidate
 from domain.flows.open_candidate_link import Opened, new_my_page_link
 from domain.flows.write_mail import write_to_candidate
 from domain.ids import new_id
@@ -140,7 +140,7 @@ async def _case(
 ) -> _Case | None:
     """Lock what the answer is about; null when this very answer was recorded before."""
     company_id = opened.company.id
-    candidate = await lock(session, Candidate, company_id, opened.candidate.id)
+    candidate = await lock_candidate(session, company_id, opened.candidate.id)
     if await _recorded(session, candidate, answer.submission_id):
         return None
     if opened.invitation is None or opened.application is None:

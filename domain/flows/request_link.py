@@ -19,12 +19,12 @@ from domain.company import Company
 from domain.consent import last_day
 from domain.eligibility import failing_reasons
 from domain.errors import Conflict
+from domain.flows.append_consent_event import lock_candidate
 from domain.flows.invite import invitation_of, invite
 from domain.flows.open_candidate_link import new_my_page_link
 from domain.flows.write_mail import language, write_to_candidate
 from domain.notice import Mail
 from domain.ports import Tools
-from domain.store import lock
 
 NOT_AGAIN_WITHIN = timedelta(hours=1)
 
@@ -67,7 +67,7 @@ async def request_my_page_link(
     session: AsyncSession, tools: Tools, company: Company, candidate: Candidate, now: datetime
 ) -> bool:
     """Mail a new link to the person's own page to the address we hold."""
-    candidate = await lock(session, Candidate, company.id, candidate.id)
+    candidate = await lock_candidate(session, company.id, candidate.id)
     if candidate.erased_at is not None or candidate.email_hmac is None:
         return False
     if await _asked_lately(session, candidate, "my_page_link", now):
@@ -89,7 +89,7 @@ async def _with_address(
             col(Candidate.erased_at).is_(None),
         )
         .order_by(col(Candidate.id).desc())
-        .with_for_update()
+        .with_for_update(key_share=True)
     )
     return list((await session.scalars(wanted)).all())
 

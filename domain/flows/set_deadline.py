@@ -11,6 +11,7 @@ from domain.application import Application, Interview
 from domain.business_days import Calendar, calendar_of
 from domain.company import Company
 from domain.deadline import OWED, Deadline, next_look
+from domain.flows.note_result import note_next_stage
 from domain.ids import new_id
 from domain.notice import Notice
 from domain.ports import Tools
@@ -33,9 +34,12 @@ async def set_deadline(
 ) -> Deadline | None:
     """Open, move or void the promise of one interview; null while there is nothing to promise.
 
-    Met at once when the result was told already. A deadline met or missed stays as it was.
+    Met at once when the result was told already. A deadline met or missed stays as it was. An
+    interview planned for a later day says that the candidate has heard of passing the one before.
     """
     application = await lock(session, Application, company.id, interview.application_id)
+    if interview.status == "scheduled" and application.outcome == "active":
+        await note_next_stage(session, application, interview, now)
     there = await _deadline_of(session, interview)
     if interview.status != "completed" or application.outcome == "withdrawn":
         return await _owe_nothing(session, there, interview)
@@ -54,17 +58,17 @@ async def recount_deadlines(
 ) -> int:
     """Count the open promises again after the company's calendar changed; how many have moved."""
     calendar = calendar_of(company.calendar, tools.holidays)
-    owed = (
-        select(Deadline)
-        .where(col(Deadline.company_id) == company.id, col(Deadline.state).in_(OWED))
-        .with_for_update()
+    owed = select(Deadline.application_id, Deadline.id).where(
+        col(Deadline.company_id) == company.id, col(Deadline.state).in_(OWED)
     )
     moved = 0
-    for deadline in (await session.scalars(owed)).all():
-        application = await lock(session, Application, company.id, deadline.application_id)
-        before = deadline.due_on
-        await _count(session, _Promise(company, application, deadline), calendar, now)
-        moved += deadline.due_on != before
+    for application_id, deadline_id in (await session.execute(owed)).all():
+        application = await lock(session, Application, company.id, application_id)
+        deadline = await lock(session, Deadline, company.id, deadline_id)
+        if deadline.state in OWED:
+            before = deadline.due_on
+            await _count(session, _Promise(company, application, deadline), calendar, now)
+            moved += deadline.due_on != before
     return moved
 
 

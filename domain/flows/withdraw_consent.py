@@ -17,7 +17,7 @@ from domain.candidate import Candidate
 from domain.company import Company
 from domain.consent import Consent, advance
 from domain.flows.announce import announce
-from domain.flows.append_consent_event import append
+from domain.flows.append_consent_event import append, lock_candidate
 from domain.flows.open_candidate_link import new_my_page_link
 from domain.flows.write_mail import language, write_to_candidate
 from domain.ids import new_id
@@ -42,7 +42,7 @@ async def withdraw(
 
     No reason is asked. Returns the ids of the agencies whose consent ended by this call.
     """
-    candidate = await lock(session, Candidate, candidate.company_id, candidate.id)
+    candidate = await lock_candidate(session, candidate.company_id, candidate.id)
     company = await session.get_one(Company, candidate.company_id)
     ended = []
     for consent in await consents_of(session, candidate, agency_ids):
@@ -63,7 +63,7 @@ async def expire(
     seen = await find(session, Consent, company_id, consent_id)
     if seen is None:
         return
-    candidate = await lock(session, Candidate, company_id, seen.candidate_id)
+    candidate = await lock_candidate(session, company_id, seen.candidate_id)
     consent = await lock(session, Consent, company_id, consent_id)
     if consent.state != "given" or now < consent.expires_at:
         return

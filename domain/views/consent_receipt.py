@@ -72,9 +72,7 @@ def _plain_value(value: Any) -> Any:
     return value.isoformat() if hasattr(value, "isoformat") else value
 
 
-async def _texts(
-    session: AsyncSession, company_id: str, hashes: set[str]
-) -> list[ConsentText]:
+async def _texts(session: AsyncSession, company_id: str, hashes: set[str]) -> list[ConsentText]:
     wanted = (
         select(ConsentText)
         .where(col(ConsentText.company_id) == company_id, col(ConsentText.sha256).in_(hashes))

@@ -1,6 +1,7 @@
 """Every refusal leaves in one form, says nothing about what was sent, and breaks nothing."""
 
 import asyncio
+import io
 import json
 import logging
 from datetime import date
@@ -150,12 +151,12 @@ async def test_a_wrong_method_is_told_all_the_right_ones(door):
 
 
 @pytest.fixture
-def real_logs(capfd):
-    """What a process writes to standard error, read back."""
-    root = logging.getLogger()
+def real_logs():
+    """The lines a process writes, read back."""
+    root, stream = logging.getLogger(), io.StringIO()
     before = root.handlers, root.level
-    logs.set_up()
-    yield lambda: [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    logs.set_up(stream=stream)
+    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
     root.handlers, root.level = before
     structlog.reset_defaults()
 

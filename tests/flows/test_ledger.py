@@ -198,10 +198,10 @@ async def test_a_grant_said_again_with_other_terms_is_refused(runtime, world):
 
 
 async def test_a_start_in_the_future_earns_nothing(runtime, world):
-    with pytest.raises(Invalid) as refused:
-        async with runtime.database.transaction(company_id=world.company.id) as db:
-            placement = await place(db, world, date(2026, 4, 2))
-            version = await newest_terms(db, world)
+    async with runtime.database.transaction(company_id=world.company.id) as db:
+        placement = await place(db, world, date(2026, 4, 2))
+        version = await newest_terms(db, world)
+        with pytest.raises(Invalid) as refused:
             await post_credits.grant_for_placement(db, placement, version, at(APRIL))
 
     assert refused.value.code == "starts_in_future"

@@ -3,19 +3,22 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from api import jobs, timers
+from domain import vault
 from domain.application import Application
+from domain.candidate import Candidate
 from domain.company import Company
 from domain.deadline import Deadline
 from domain.errors import Conflict, Invalid
 from domain.flows.open_account import register_member, token_hash
 from domain.flows.open_notice import cancel_pending, open_notice
 from domain.flows.record_mail_result import bounce_mail
-from domain.flows.send_notice import send_interim_notice, send_notice
+from domain.flows.send_notice import send_due_notice, send_interim_notice, send_notice
 from domain.flows.set_deadline import recount_deadlines, set_deadline, void_deadlines
 from domain.flows.write_feedback import write_feedback
+from domain.flows.write_mail import write_mail
 from domain.invitation import CandidateLink, Invitation
 from domain.notice import Mail, Notice
 from domain.store import lock
@@ -140,7 +143,7 @@ async def test_english_readers_get_english(runtime, clock):
     [
         ("2026-06-02T15:59", "2026-06-02T17:59"),  # inside office hours
         ("2026-06-02T16:30", "2026-06-03T09:00"),  # the window ends in the evening
-        ("2026-06-02T03:00", "2026-06-02T09:00"),
+        ("2026-06-03T03:00", "2026-06-03T09:00"),
         ("2026-06-05T17:00", "2026-06-08T09:00"),  # Friday evening: Monday
     ],
 )
@@ -178,17 +181,11 @@ async def test_a_job_that_runs_twice_sends_once(runtime, clock):
     forward(clock, hours=1)
     await jobs.run_now(runtime, "mail.send", world.company.id, mail.id)
     notice = await one(runtime, world.company.id, Notice)
-    await in_company(runtime, world, _send_due, notice.id, clock())
+    await in_company(runtime, world, send_due_notice, notice.id, clock())
     await work(runtime)
 
     assert (await one(runtime, world.company.id, Mail)).sent_at == sent_at
     assert len(await mailbox(runtime, world.company.id)) == 1
-
-
-async def _send_due(session, tools, company_id, notice_id, now):
-    from domain.flows.send_notice import send_due_notice  # noqa: PLC0415
-
-    await send_due_notice(session, tools, company_id, notice_id, now)
 
 
 async def test_a_lost_job_is_found_again(runtime, clock):
@@ -210,7 +207,6 @@ async def test_a_lost_job_is_found_again(runtime, clock):
 
 async def test_one_letter_per_about(runtime):
     world = await make_world(runtime)
-    from domain.flows.write_mail import write_mail  # noqa: PLC0415
 
     async def write(session, tools, company_id):
         values = {"company_name": "x", "application_no": "A-1", "job_title": "", "due_on": "d",
@@ -643,11 +639,34 @@ async def test_a_moved_interview_moves_its_open_deadline(runtime, clock):
     assert moved.interview_ended_at == interview.ends_at
 
 
+@pytest.mark.parametrize(
+    ("told_after", "days_later", "state"),
+    [(1, 3, "met"), (1, 0, "open"), (-1, 3, "open")],
+    ids=["arranged afterwards", "on the same day", "booked together"],
+)
+async def test_a_next_interview_says_that_the_last_one_was_passed(
+    runtime, told_after, days_later, state
+):
+    world = await make_world(runtime)
+    application = await an_application(runtime, world)
+    first = await an_interview(runtime, application)
+    told_at = first.ends_at + timedelta(minutes=told_after)
+    await an_interview(
+        runtime, application, status="scheduled", told_at=told_at,
+        ended_at=first.ends_at + timedelta(days=days_later, hours=2),
+    )  # fmt: skip
+    deadline = await one(runtime, world.company.id, Deadline)
+    noted = await rows(runtime, world.company.id, Notice, kind="passed")
+
+    assert deadline.state == state
+    assert [one_notice.sent_at for one_notice in noted] == ([told_at] if state == "met" else [])
+    assert deadline.met_at == (told_at if state == "met" else None)
+
+
 async def test_an_interview_that_did_not_take_place_owes_nothing(runtime, clock):
     world = await make_world(runtime)
     application = await an_application(runtime, world)
     interview = await an_interview(runtime, application)
-    await an_interview(runtime, application, status="scheduled")
 
     async def no_show(session, tools, company_id):
         interview.status = "no_show"
@@ -713,9 +732,6 @@ async def test_a_returned_mail_reopens_the_deadline_and_nothing_more_goes_there(
 
 
 async def test_a_new_address_gets_a_new_notice(runtime, clock):
-    from domain import vault  # noqa: PLC0415
-    from domain.candidate import Candidate  # noqa: PLC0415
-
     world = await make_world(runtime)
     application = await interviewed_and_rejected(runtime, world)
     forward(clock, hours=3)
@@ -780,8 +796,8 @@ async def test_no_reminder_after_an_answer(runtime, clock):
     forward(clock, hours=3)
     await work(runtime)
 
-    async def decline(session, _tools, company_id):
-        invitation = (await session.scalars(_any_invitation())).one()
+    async def decline(session, _tools, _company_id):
+        invitation = (await session.scalars(select(Invitation))).one()
         invitation.state, invitation.answered_at = "declined", clock()
         session.add(invitation)
 
@@ -791,9 +807,3 @@ async def test_no_reminder_after_an_answer(runtime, clock):
 
     assert len(await mailbox(runtime, world.company.id, HANAKO_MAIL)) == 1
     assert (await one(runtime, world.company.id, Invitation)).state == "declined"
-
-
-def _any_invitation():
-    from sqlmodel import select  # noqa: PLC0415
-
-    return select(Invitation)
