@@ -120,9 +120,7 @@ def person(number: str = "1", **application: Any) -> dict[str, Any]:
 
 
 def rejection(at: datetime, initiated_by: str | None = "company", **more: Any) -> dict[str, Any]:
-    return {
-        "rejection": {"initiated_by": initiated_by, "rejected_at": at.isoformat(), **more}
-    }
+    return {"rejection": {"initiated_by": initiated_by, "rejected_at": at.isoformat(), **more}}
 
 
 def interview(ended: datetime, status: str | None = None, number: str = "1") -> dict[str, Any]:

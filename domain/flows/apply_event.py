@@ -106,19 +106,23 @@ async def _act(
 async def _about_person(
     session: AsyncSession, tools: Tools, company: Company, said: Said, now: datetime
 ) -> Applied:
-    candidate = await meet_applicant.known_person(
-        session, company.id, said.connection_id, said.event["candidate"]["external_id"]
-    )
+    candidate = await meet_applicant.person_under(
+        session, tools, company.id, connection_id=said.connection_id,
+        external_id=said.event["candidate"]["external_id"], now=now,
+    )  # fmt: skip
     row = _row(company, said, None, now)
     noted = await _note(session, row)
     if noted is None:
         return Applied(None, candidate)
-    if noted is row and candidate is not None:
+    if noted is row:
         if said.kind == "candidate.deleted":
             await change_person.delete(session, tools, candidate, now)
         else:
-            into = said.event["candidate"]["merged_into_external_id"]
-            await change_person.merge(session, tools, candidate, into)
+            survivor = await meet_applicant.person_under(
+                session, tools, company.id, connection_id=said.connection_id,
+                external_id=said.event["candidate"]["merged_into_external_id"], now=now,
+            )  # fmt: skip
+            candidate = await change_person.merge(session, tools, candidate, survivor)
     return Applied({**said.event, "supersedes": noted.supersedes}, candidate)
 
 

@@ -30,47 +30,26 @@ async def delete(session: AsyncSession, tools: Tools, candidate: Candidate, now:
             await start_erasure(session, tools, one, now)
 
 
-async def merge(session: AsyncSession, tools: Tools, candidate: Candidate, into: str) -> None:
-    """Let the surviving record have the applications. Nothing that proves a consent is moved.
+async def merge(
+    session: AsyncSession, tools: Tools, absorbed: Candidate, survivor: Candidate
+) -> Candidate:
+    """Let one record have the applications, under the surviving number; gives that record.
 
-    Consents are evidence about the record they were given for. Where only the absorbed record has
-    any, it is the one that lives on here, under the surviving number.
+    Nothing that proves a consent is moved: consents are evidence about the record they were given
+    for. Where only the absorbed record has any, or only it is known to us at all, it lives on here.
     """
-    survivor = await _by_number(session, candidate, into)
-    if survivor is None:
-        candidate.external_id = into
-        session.add(candidate)
-        await session.flush()
-        return
-    if survivor.id == candidate.id:
-        return
-    kept, other = survivor, candidate
-    if candidate.consent_seq and not survivor.consent_seq:
-        await _swap_numbers(session, candidate, survivor)
-        kept, other = candidate, survivor
+    if survivor.id == absorbed.id:
+        return survivor
+    kept, other = survivor, absorbed
+    if survivor.profile is None or (absorbed.consent_seq and not survivor.consent_seq):
+        await _swap_numbers(session, absorbed, survivor)
+        kept, other = absorbed, survivor
         await _take_profile(session, tools, kept, other)
     await _hand_over(session, tools, other, kept)
     other.merged_into_id = kept.id
     session.add(other)
     await session.flush()
-
-
-async def _by_number(session: AsyncSession, like: Candidate, number: str) -> Candidate | None:
-    wanted = (
-        select(Candidate)
-        .where(
-            col(Candidate.company_id) == like.company_id,
-            col(Candidate.connection_id) == like.connection_id,
-            col(Candidate.external_id) == number,
-        )
-        .with_for_update()
-    )
-    found = (await session.scalars(wanted)).first()
-    while found is not None and found.merged_into_id is not None:
-        found = await session.get_one(
-            Candidate, (found.company_id, found.merged_into_id), with_for_update=True
-        )
-    return found
+    return kept
 
 
 async def _swap_numbers(session: AsyncSession, one: Candidate, two: Candidate) -> None:
@@ -108,6 +87,14 @@ async def _hand_over(
             .where(col(table.company_id) == other.company_id, col(table.candidate_id) == other.id)
             .values(candidate_id=kept.id)
         )
+    await session.execute(
+        update(Candidate)
+        .where(
+            col(Candidate.company_id) == other.company_id,
+            col(Candidate.merged_into_id) == other.id,
+        )
+        .values(merged_into_id=kept.id)
+    )
 
 
 async def _reseal_feedback(

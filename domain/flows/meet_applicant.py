@@ -90,6 +90,34 @@ async def known_person(
     return found
 
 
+async def person_under(
+    session: AsyncSession,
+    tools: Tools,
+    company_id: str,
+    *,
+    connection_id: str,
+    external_id: str | None,
+    now: datetime,
+) -> Candidate:
+    """The person under the vendor's number, locked; somebody new if we know nobody of it.
+
+    What is told of a person (deleted, merged) counts even if it comes before what makes them known.
+    """
+    known = await known_person(session, company_id, connection_id, external_id)
+    if known is not None:
+        return known
+    fresh = Candidate(
+        company_id=company_id, id=new_id("cnd"), connection_id=connection_id,
+        external_id=external_id, created_at=now,
+    )  # fmt: skip
+    if await add_once(session, fresh):
+        await vault.make_keys(session, tools.sealer, fresh)
+        return await session.get_one(Candidate, (company_id, fresh.id), with_for_update=True)
+    found = await known_person(session, company_id, connection_id, external_id)
+    assert found is not None
+    return found
+
+
 async def learn(
     session: AsyncSession, tools: Tools, company: Company, met: Met, said: "Said"
 ) -> None:
@@ -190,25 +218,14 @@ async def _applicant(
     """Who applies: a person we know by the vendor's number, or somebody new."""
     external_id = (said.event["candidate"] or {}).get("external_id")
     known = await known_person(session, company.id, said.connection_id, external_id)
-    if known is not None and not _comes_back(known, said):
-        return known
-    if known is not None:
+    if known is not None and _comes_back(known, said):
         known.external_id = None  # erased for good; they applied again, and begin anew
         session.add(known)
         await session.flush()
-    fresh = Candidate(
-        company_id=company.id, id=new_id("cnd"), connection_id=said.connection_id,
-        external_id=external_id, created_at=now,
+    return await person_under(
+        session, tools, company.id,
+        connection_id=said.connection_id, external_id=external_id, now=now,
     )  # fmt: skip
-    if await add_once(session, fresh):
-        await vault.make_keys(session, tools.sealer, fresh)
-    found = (
-        await known_person(session, company.id, said.connection_id, external_id)
-        if external_id is not None
-        else await find(session, Candidate, company.id, fresh.id, for_update=True)
-    )
-    assert found is not None
-    return found
 
 
 def _comes_back(known: Candidate, said: "Said") -> bool:

@@ -585,7 +585,9 @@ async def source_of(ats, provider, source, known):
     ("greenhouse", "自社採用サイト", {}, "自社採用サイト"),
     ("greenhouse", "direct", {}, "unmapped:direct"),
 ])  # fmt: skip
-async def test_sources_count_only_where_somebody_mapped_them(ats, provider, source, known, expected):
+async def test_sources_count_only_where_somebody_mapped_them(
+    ats, provider, source, known, expected
+):
     assert await source_of(ats, provider, source, known) == expected
 
 
@@ -666,12 +668,48 @@ async def test_the_contents_of_a_delivery_lie_under_the_person_s_own_key(ats):
         ats.runtime.tools.sealer.open(delivery.events, about=events_about(delivery.id))
 
 
-async def test_a_merge_into_an_unknown_record_is_another_number(ats):
+@pytest.mark.parametrize("order", permutations(["reject_candidate", "merge_candidate"]))
+async def test_a_merge_into_an_unknown_record_is_another_number(ats, order):
+    for name in order:
+        await ats.greenhouse(sample(name))
+        await work(ats.runtime)
+    application = await one(ats, Application)
+    survivor = await one(ats, Candidate, Candidate.id == application.candidate_id)
+    absorbed = await one(ats, Candidate, Candidate.id != application.candidate_id)
+
+    assert (survivor.external_id, survivor.merged_into_id) == ("32", None)
+    assert (absorbed.external_id, absorbed.merged_into_id) == ("31", survivor.id)
+    assert (await profile(ats, "32"))["email"] == "Hanako.Shiken@mail.example"
+    assert (await one(ats, Notice)).candidate_id == survivor.id
+
+
+async def test_a_deletion_told_before_the_rejection_counts(ats):
+    await ats.greenhouse(sample("delete_candidate"))
+    await work(ats.runtime)
     await ats.greenhouse(sample("reject_candidate"))
-    await ats.greenhouse(sample("merge_candidate"))
+    await work(ats.runtime)
+    forward(ats.runtime.clock, days=2)
     await work(ats.runtime)
 
-    assert (await one(ats, Candidate)).external_id == "32"
+    assert (await one(ats, Candidate)).profile is None
+    assert (await one(ats, Application)).outcome == "rejected"
+    assert await rows(ats, Notice) == []
+    assert await rows(ats, Mail) == []
+
+
+async def test_merged_twice_the_first_record_follows(ats):
+    now = ats.runtime.clock()
+    for number in "123":
+        await ats.told("interview.completed", {**person(number), **interview(now)})
+    for one_of_them, into in (("C-1", "C-2"), ("C-2", "C-3")):
+        merged = {"candidate": {"external_id": one_of_them, "merged_into_external_id": into}}
+        await ats.told("candidate.merged", merged)
+
+    first, second, third = await rows(ats, Candidate)
+    assert (first.merged_into_id, second.merged_into_id, third.merged_into_id) == (
+        third.id, third.id, None,
+    )  # fmt: skip
+    assert {row.candidate_id for row in await rows(ats, Application)} == {third.id}
 
 
 async def test_a_merge_hands_the_applications_to_the_surviving_record(ats):

@@ -112,7 +112,7 @@ async def test_the_app_may_read_the_ledger_and_nothing_else(runtime, world):
     await earn(runtime, world, APRIL)
     changes = [
         *(COPY.format(table, table) for table in TABLES),
-        *(f"DELETE FROM {table}" for table in TABLES),
+        *("DELETE FROM " + table for table in TABLES),
         "UPDATE book SET halted = false",
         "UPDATE credit SET bucket = 2",
         "UPDATE ledger_balance SET qty = 5 WHERE bucket = 2",

@@ -18,7 +18,9 @@ KINDS = {
     "application.rejection_reverted", "application.withdrawn", "application.hired",
     "candidate.deleted", "candidate.merged",
 }  # fmt: skip
-GREENHOUSE = [json.loads(path.read_text()) for path in sorted((SAMPLES / "greenhouse").glob("*.json"))]
+GREENHOUSE = [
+    json.loads(path.read_text()) for path in sorted((SAMPLES / "greenhouse").glob("*.json"))
+]
 STANDARD = [
     {"type": kind, "timestamp": NOW.isoformat(), "data": data}
     for kind, data in (
@@ -41,7 +43,13 @@ def places(value, way=()):
     """Every place in a document."""
     if way:
         yield way
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    inner = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     for key, one in inner:
         yield from places(one, (*way, key))
 
@@ -113,7 +121,8 @@ def test_any_bytes(provider, raw):
     st.binary(max_size=50),
     st.dictionaries(
         st.sampled_from(["signature", "webhook-id", "webhook-timestamp", "webhook-signature"]),
-        st.text() | st.sampled_from(["v1,", "v1a,AAAA", "sha256 ", str(int(NOW.timestamp())), "msg_1"]),
+        st.text()
+        | st.sampled_from(["v1,", "v1a,AAAA", "sha256 ", str(int(NOW.timestamp())), "msg_1"]),
     ),
 )
 @settings(max_examples=300, deadline=None)

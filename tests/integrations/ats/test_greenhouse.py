@@ -61,7 +61,11 @@ def test_a_rejection_with_all_its_fields():
                 "stage": {"id": "71", "name": "二次面接"},
                 "source": "自社採用サイト",
                 "custom_fields": {
-                    "desired_start": {"name": "Desired start", "type": "date", "value": "2026-09-01"}
+                    "desired_start": {
+                        "name": "Desired start",
+                        "type": "date",
+                        "value": "2026-09-01",
+                    }
                 },
             },
             "candidate": {

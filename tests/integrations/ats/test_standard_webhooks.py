@@ -161,7 +161,9 @@ def test_who_ended_it_beats_what_the_delivery_is_called(kind, initiated_by, beco
 def test_the_reason_map_decides_where_nobody_says_who_ended_it():
     known = {"reason_map": {"R1": "candidate", "R2": "hired", "R3": "company"}}
     kinds = {
-        reason: only("application.rejected", someone(**ended(None, reason_id=reason)), settings=known)
+        reason: only(
+            "application.rejected", someone(**ended(None, reason_id=reason)), settings=known
+        )
         for reason in ("R1", "R2", "R3", "R4")
     }
 

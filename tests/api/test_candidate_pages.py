@@ -1,0 +1,560 @@
+"""The pages behind a candidate's link: they read easily, refuse politely, and a GET changes nothing."""
+
+import re
+from urllib.parse import urlencode
+
+import asyncpg
+import pytest
+
+from api.demo.visitor import _Forms
+from domain.candidate import Candidate
+from domain.consent import Consent, ConsentEvent, ConsentText
+from domain.notice import Mail
+from domain.relay import Relay
+from tests.applications import an_application, mailbox, one, rows
+from tests.conftest import forward
+from tests.consents import invited
+from tests.factories import make_world, work
+from tests.relays import PROFILE
+
+pytestmark = pytest.mark.anyio
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "\0\x07花子",
+    "😀 𠮷野家 👩‍👩‍👧",
+    "\u202etxt.exe\u202c",
+    "'; DROP TABLE consent; --",
+    "{{ 7*7 }}{name}%s",
+)
+
+
+@pytest.fixture
+async def person(runtime, world):
+    return await invited(runtime, world)
+
+
+def form_of(page, button):
+    """The form of a page that has this decision."""
+    found = (form for form in _Forms(page.text).forms if ("decision", button) in form["buttons"])
+    return next(found)
+
+
+def fields(form, ticks=(), **changed):
+    """What a browser sends: text fields as they stand, the boxes ticked on purpose."""
+    kept = [
+        (name, changed.pop(name, value)) for name, value, kind in form["fields"] if kind != "checkbox"
+    ]
+    return [*kept, *changed.items(), *ticks]
+
+
+def ticks_for(agency_id, *items):
+    return [("agency", agency_id), *((f"items.{agency_id}", item) for item in items)]
+
+
+async def post(client, path, data, **more):
+    return await client.post(
+        path, content=urlencode(data).encode(),
+        headers={"content-type": "application/x-www-form-urlencoded", **more},
+    )  # fmt: skip
+
+
+async def choose(client, person, ticks, decision="consent", **changed):
+    page = await client.get(f"/c/{person.token}")
+    data = fields(form_of(page, decision), ticks, **changed)
+    return await post(client, f"/c/{person.token}", [*data, ("decision", decision)])
+
+
+async def consent(client, person, *agency_ids, items=("name", "email")):
+    ticks = [tick for agency_id in agency_ids for tick in ticks_for(agency_id, *items)]
+    shown = await choose(client, person, ticks)
+    assert shown.status_code == 200, shown.text
+    data = fields(form_of(shown, "confirm"))
+    return await post(client, f"/c/{person.token}", [*data, ("decision", "confirm")])
+
+
+async def my_page(runtime, person):
+    """The path in the receipt."""
+    await work(runtime)
+    mails = await mailbox(runtime, person.world.company.id, PROFILE["email"])
+    receipt = next(mail for mail in mails if "控え" in mail["subject"])
+    return next(url for url in receipt["links"] if "/c/" in url).removeprefix("http://relay.test")
+
+
+async def snapshot(database_url):
+    """Every row of every table, as text."""
+    dsn = database_url.set(drivername="postgresql").render_as_string(hide_password=False)
+    connection = await asyncpg.connect(dsn)
+    try:
+        tables = await connection.fetch(
+            "SELECT table_schema || '.' || table_name AS name FROM information_schema.tables "
+            "WHERE table_schema IN ('public', 'pgq') AND table_type = 'BASE TABLE'"
+        )
+        found = {}
+        for table in tables:
+            lines = await connection.fetch(f"SELECT t::text AS line FROM {table['name']} t")  # noqa: S608
+            found[table["name"]] = sorted(line["line"] for line in lines)
+        return found
+    finally:
+        await connection.close()
+
+
+async def nothing_recorded(person):
+    for kind in (Consent, ConsentEvent, ConsentText, Relay):
+        if await rows(person.runtime, person.world.company.id, kind):
+            return False
+    return True
+
+
+@pytest.mark.parametrize("lang", ["ja", "en"])
+async def test_the_form_says_everything_before_the_first_question_and_ticks_nothing(
+    client, person, lang
+):
+    page = await client.get(f"/c/{person.token}?lang={lang}")
+    before_the_form = page.text.split('<form method="post"')[0]
+    async with person.runtime.database.transaction() as db:
+        said = (await person.statement(db, lang)).content
+
+    assert page.status_code == 200
+    for key in (
+        "provider_name", "provider_address", "provider_representative", "privacy_officer",
+        "purpose", "means", "voluntary", "free_of_charge", "company_benefit", "withdrawal",
+        "validity", "retention", "rights_contact", "processors", "special_care_warning",
+    ):  # fmt: skip
+        assert said[key] in before_the_form, key
+    for recipient in said["recipients"]:
+        for fact in ("name", "address", "representative", "licence", "purpose", "privacy_url"):
+            assert recipient[fact] in before_the_form
+    for item in said["data_items"]:
+        assert item["label"] in before_the_form
+    assert " checked" not in page.text
+    boxes = [name for name, _, kind in form_of(page, "consent")["fields"] if kind == "checkbox"]
+    assert boxes.count("agency") == 2
+
+
+async def test_saying_no_is_as_easy_as_saying_yes(client, person):
+    page = await client.get(f"/c/{person.token}")
+    buttons = re.findall(r'<button [^>]*name="decision" value="(\w+)" class="(\w+)"', page.text)
+
+    assert buttons == [("consent", "button"), ("decline", "button")]
+
+
+async def test_pages_are_not_kept_and_name_no_other_site(client, person):
+    page = await client.get(f"/c/{person.token}")
+
+    assert page.headers["cache-control"] == "no-store"
+    assert page.headers["referrer-policy"] == "no-referrer"
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert "<script" not in page.text
+    assert "style=" not in page.text
+
+
+async def test_consenting_takes_ticks_a_look_and_a_button(client, person):
+    agency_id = person.world.agency.id
+    shown = await choose(client, person, ticks_for(agency_id, "name", "email", "phone"))
+
+    assert shown.status_code == 200
+    assert "まだお申し込みは完了していません" in shown.text
+    assert PROFILE["phone"] in shown.text
+    assert await nothing_recorded(person)
+
+    data = fields(form_of(shown, "confirm"))
+    done = await post(client, f"/c/{person.token}", [*data, ("decision", "confirm")])
+    thanks = await client.get(done.headers["location"])
+    given = await one(person.runtime, person.world.company.id, Consent)
+
+    assert (done.status_code, done.headers["location"]) == (303, f"/c/{person.token}/done")
+    assert thanks.status_code == 200
+    assert "お申し込みを受け付けました" in thanks.text
+    assert (given.agency_id, given.items) == (agency_id, ["name", "email", "phone"])
+
+
+async def test_confirming_twice_is_one_event_and_the_same_answer(client, person):
+    shown = await choose(client, person, ticks_for(person.world.agency.id, "name", "email"))
+    data = [*fields(form_of(shown, "confirm")), ("decision", "confirm")]
+    first = await post(client, f"/c/{person.token}", data)
+    second = await post(client, f"/c/{person.token}", data)
+    events = await rows(person.runtime, person.world.company.id, ConsentEvent)
+
+    assert (first.status_code, second.status_code) == (303, 303)
+    assert first.headers["location"] == second.headers["location"]
+    assert len(events) == 1
+
+
+async def test_without_ticks_it_is_neither_yes_nor_no(client, person):
+    page = await choose(client, person, [], phone="03-9999-0000")
+
+    assert page.status_code == 422
+    assert "提供先の会社が選択されていません" in page.text
+    assert 'value="03-9999-0000"' in page.text
+    assert await nothing_recorded(person)
+
+
+@pytest.mark.parametrize(
+    ("ticks", "words"),
+    [
+        (["name"], "この会社への提供に必要"),
+        ([], "この会社への提供に必要"),
+    ],
+)
+async def test_an_item_the_agency_needs_must_be_ticked(client, person, ticks, words):
+    page = await choose(client, person, ticks_for(person.world.agency.id, *ticks))
+
+    assert page.status_code == 422
+    assert words in page.text.split("c-statement")[0]
+    assert f'value="{person.world.agency.id}" checked' in page.text
+    assert await nothing_recorded(person)
+
+
+async def test_items_without_their_agency_are_asked_about(client, person):
+    page = await choose(client, person, ticks_for(person.world.agency.id, "name", "email")[1:])
+
+    assert page.status_code == 422
+    assert "会社が選択されていません" in page.text
+    assert await nothing_recorded(person)
+
+
+@pytest.mark.parametrize("decision", ["consent", "confirm"])
+@pytest.mark.parametrize(
+    "extra",
+    [
+        [("agency", "agy_00000000000000000000000000")],
+        [("items.agy_00000000000000000000000000", "name")],
+        "current_salary",
+        "no_such_item",
+    ],
+)
+async def test_what_was_not_on_the_form_is_not_recorded(client, person, decision, extra):
+    agency_id = person.world.agency.id
+    added = [(f"items.{agency_id}", extra)] if isinstance(extra, str) else extra
+    page = await client.get(f"/c/{person.token}")
+    data = fields(form_of(page, "consent"), [*ticks_for(agency_id, "name", "email"), *added])
+    answer = await post(client, f"/c/{person.token}", [*data, ("decision", decision)])
+
+    assert answer.status_code == 422
+    assert await nothing_recorded(person)
+
+
+async def test_a_changed_statement_is_shown_again_and_no_tick_survives(client, person):
+    page = await client.get(f"/c/{person.token}")
+    ticks = ticks_for(person.world.agency.id, "name", "email")
+    data = fields(form_of(page, "consent"), ticks, text="0" * 64)
+    answer = await post(client, f"/c/{person.token}", [*data, ("decision", "confirm")])
+
+    assert answer.status_code == 422
+    assert "もう一度ご確認ください" in answer.text
+    assert " checked" not in answer.text
+    assert await nothing_recorded(person)
+
+
+@pytest.mark.parametrize("decision", ["consent", "confirm", "decline"])
+async def test_a_form_from_elsewhere_is_refused(client, person, decision):
+    page = await client.get(f"/c/{person.token}")
+    ticks = ticks_for(person.world.agency.id, "name", "email")
+    good = fields(form_of(page, "consent"), ticks)
+    bad = fields(form_of(page, "consent"), ticks, csrf="0" * 64)
+    forged = await post(client, f"/c/{person.token}", [*bad, ("decision", decision)])
+    crossed = await post(
+        client, f"/c/{person.token}", [*good, ("decision", decision)],
+        **{"sec-fetch-site": "cross-site"},
+    )  # fmt: skip
+
+    assert (forged.status_code, crossed.status_code) == (403, 403)
+    assert forged.headers["content-type"].startswith("text/html")
+    assert await nothing_recorded(person)
+
+
+async def test_a_no_is_thanked_and_nothing_follows(client, person):
+    done = await choose(client, person, [], decision="decline")
+    thanks = await client.get(done.headers["location"])
+    later = await client.get(f"/c/{person.token}")
+    await work(person.runtime)
+
+    assert done.status_code == 303
+    assert "お申し込みなしで承りました" in thanks.text
+    assert later.status_code == 410
+    assert await mailbox(person.runtime, person.world.company.id) == []
+    assert await rows(person.runtime, person.world.company.id, Relay) == []
+
+
+async def test_whoever_said_no_may_come_back_on_their_own(client, person):
+    await choose(client, person, [], decision="decline")
+    page = await client.get(f"/c/{person.token}?again=1")
+    ticks = ticks_for(person.world.agency.id, "name", "email")
+    data = fields(form_of(page, "consent"), ticks)
+    shown = await post(client, f"/c/{person.token}", [*data, ("decision", "consent")])
+    done = await post(
+        client, f"/c/{person.token}", [*fields(form_of(shown, "confirm")), ("decision", "confirm")]
+    )
+    events = await rows(person.runtime, person.world.company.id, ConsentEvent)
+
+    assert done.status_code == 303
+    assert [event.kind for event in events] == ["declined", "given"]
+
+
+@pytest.mark.parametrize("token", ["A" * 43, "short", "%00", "..%2F..", "é" * 43, "A" * 5000])
+@pytest.mark.parametrize("page", ["", "/done", "/receipt.json", "/data.json", "/erase"])
+async def test_unknown_links_get_one_neutral_answer(client, person, token, page):
+    answer = await client.get(f"/c/{token}{page}")
+    usual = await client.get("/c/" + "B" * 43)
+
+    assert answer.status_code == 404
+    if answer.headers["content-type"].startswith("text/html"):
+        shown = re.sub(r'href="\?[^"]*"', "", answer.text)
+        assert shown == re.sub(r'href="\?[^"]*"', "", usual.text)
+    assert person.world.company.name not in answer.text
+
+
+async def test_an_expired_link_says_so(client, person, clock):
+    forward(clock, days=31)
+    page = await client.get(f"/c/{person.token}")
+    answer = await post(client, f"/c/{person.token}", [("decision", "decline")])
+
+    assert (page.status_code, answer.status_code) == (410, 410)
+    assert "有効期限が過ぎました" in page.text
+    assert await nothing_recorded(person)
+
+
+async def test_a_used_link_offers_the_way_back_even_long_after(client, person, clock):
+    await consent(client, person, person.world.agency.id)
+    forward(clock, days=40)
+    page = await client.get(f"/c/{person.token}")
+    forms = {form["action"].rpartition("/")[2]: form for form in _Forms(page.text).forms}
+    hidden = [(name, value) for name, value, _ in forms["withdraw"]["fields"]]
+    done = await post(client, f"/c/{person.token}/withdraw", hidden)
+    shown = await client.get(done.headers["location"])
+    state = (await one(person.runtime, person.world.company.id, Consent)).state
+
+    assert page.status_code == 410
+    assert (done.status_code, state) == (303, "withdrawn")
+    assert "同意の撤回を承りました" in shown.text
+
+
+async def test_a_used_link_mails_the_way_to_the_own_page_once_an_hour(client, person, clock):
+    await consent(client, person, person.world.agency.id)
+    page = await client.get(f"/c/{person.token}")
+    forms = {form["action"].rpartition("/")[2]: form for form in _Forms(page.text).forms}
+    hidden = [(name, value) for name, value, _ in forms["my-page"]["fields"]]
+    for _ in range(3):
+        answer = await post(client, f"/c/{person.token}/my-page", hidden)
+        assert answer.status_code == 200
+    await work(person.runtime)
+    first = await mailbox(person.runtime, person.world.company.id)
+    forward(clock, minutes=61)
+    await post(client, f"/c/{person.token}/my-page", hidden)
+    await work(person.runtime)
+    second = await mailbox(person.runtime, person.world.company.id)
+
+    assert [mail["subject"][:3] for mail in first] == ["【控え", "マイペ"]
+    assert len(second) == 3
+
+
+async def test_the_own_page_shows_who_holds_what(runtime, client, person, clock):
+    await consent(client, person, person.world.agency.id, items=("name", "email", "phone"))
+    path = await my_page(runtime, person)
+    waiting = await client.get(path)
+    forward(clock, minutes=31)
+    await work(runtime)
+    page = await client.get(path)
+
+    assert waiting.status_code == 200
+    assert "どこにも提供しません" in waiting.text
+    assert person.world.agency.name in page.text
+    assert "氏名、メールアドレス、電話番号" in page.text
+    assert "会社がご紹介を確認しています" in page.text
+    assert "まだ何もお渡ししていません" in page.text
+
+
+async def test_withdrawing_takes_one_press_and_is_confirmed(runtime, client, person):
+    await consent(client, person, person.world.agency.id)
+    path = await my_page(runtime, person)
+    page = await client.get(path)
+    form = next(form for form in _Forms(page.text).forms if "withdraw" in form["action"])
+    hidden = [(name, value) for name, value, _ in form["fields"] if name != "agency"]
+    first = await post(client, form["action"], [*hidden, ("agency", "all")])
+    again = await post(client, form["action"], [*hidden, ("agency", "all")])
+    shown = await client.get(first.headers["location"])
+    await work(runtime)
+    mails = await mailbox(runtime, person.world.company.id)
+
+    assert (first.status_code, again.status_code) == (303, 303)
+    assert "撤回を承りました" in shown.text
+    assert [mail["subject"] for mail in mails][1:] == ["【受付完了】同意の撤回を承りました"]
+
+
+@pytest.mark.parametrize("agency", [[], [("agency", "agy_00000000000000000000000000")]])
+async def test_a_withdrawal_must_name_an_agency_of_theirs(runtime, client, person, agency):
+    await consent(client, person, person.world.agency.id)
+    path = await my_page(runtime, person)
+    page = await client.get(path)
+    form = next(form for form in _Forms(page.text).forms if "withdraw" in form["action"])
+    hidden = [(name, value) for name, value, _ in form["fields"] if name != "agency"]
+    answer = await post(client, form["action"], [*hidden, *agency])
+
+    assert answer.status_code == 403
+    assert (await one(runtime, person.world.company.id, Consent)).state == "given"
+
+
+async def test_the_receipt_and_the_data_can_be_taken_along(runtime, client, person):
+    await consent(client, person, person.world.agency.id)
+    path = await my_page(runtime, person)
+    receipt = (await client.get(f"{path}/receipt.json")).json()
+    data = (await client.get(f"{path}/data.json")).json()
+    kept = await one(runtime, person.world.company.id, ConsentText)
+
+    assert receipt["schema_version"] == "career-relay-receipt/1"
+    assert receipt["privacy_notices"][0]["sha256"] == kept.sha256
+    assert receipt["privacy_notices"][0]["content"]["agreement"] == kept.content["agreement"]
+    assert [event["kind"] for event in receipt["events"]] == ["given"]
+    assert receipt["purposes"][0]["pii_information"] == [{"pii_type": "name"}, {"pii_type": "email"}]
+    assert data["profile"]["email"] == PROFILE["email"]
+    for page in ("receipt.json", "data.json"):
+        assert (await client.get(f"/c/{person.token}/{page}")).status_code == 410
+
+
+async def test_erasing_needs_a_tick_and_ends_every_link(runtime, client, person):
+    await consent(client, person, person.world.agency.id)
+    path = await my_page(runtime, person)
+    form = next(f for f in _Forms((await client.get(f"{path}/erase")).text).forms)
+    hidden = [(name, value) for name, value, kind in form["fields"] if kind == "hidden"]
+    unsure = await post(client, f"{path}/erase", hidden)
+    before = await one(runtime, person.world.company.id, Candidate)
+    done = await post(client, f"{path}/erase", [*hidden, ("erase", "yes")])
+    after = await one(runtime, person.world.company.id, Candidate)
+    links = [await client.get(link) for link in (path, f"/c/{person.token}", f"{path}/data.json")]
+
+    assert (unsure.status_code, before.erased_at) == (422, None)
+    assert done.status_code == 200
+    assert after.profile is None
+    assert [link.status_code for link in links] == [410, 410, 410]
+    assert all(PROFILE["email"] not in link.text for link in links)
+
+
+async def test_opening_every_page_twice_changes_no_row(runtime, client, person, database_url):
+    fresh = await invited(runtime, person.world, profile={**PROFILE, "email": "b@mail.example"})
+    declined = await invited(runtime, person.world, profile={**PROFILE, "email": "c@mail.example"})
+    await declined.decline()
+    await consent(client, person, person.world.agency.id)
+    path = await my_page(runtime, person)
+    pages = [
+        *(f"/c/{one.token}" for one in (person, fresh, declined)),
+        f"/c/{declined.token}?again=1", f"/c/{fresh.token}?lang=en", f"/c/{'A' * 43}",
+        path, *(f"{path}/{page}" for page in ("done", "erase", "receipt.json", "data.json")),
+        f"/c/{person.token}/done", f"/join/{person.world.company.slug}", "/join/nobody",
+        f"/c/{fresh.token}/withdraw", f"{path}/withdraw",
+    ]  # fmt: skip
+    before = await snapshot(database_url)
+    for page in pages * 2:
+        await client.get(page)
+        await client.head(page)
+    after = await snapshot(database_url)
+
+    assert after == before
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+async def test_what_people_write_is_kept_as_text_and_shown_as_text(client, person, hostile):
+    shown = await choose(
+        client, person, ticks_for(person.world.agency.id, "name", "email", "desired_job"),
+        desired_job=hostile, name=f"試験 {hostile}",
+    )  # fmt: skip
+    data = fields(form_of(shown, "confirm"))
+    done = await post(client, f"/c/{person.token}", [*data, ("decision", "confirm")])
+    path = await my_page(person.runtime, person)
+    page = await client.get(path)
+
+    assert (shown.status_code, done.status_code, page.status_code) == (200, 303, 200)
+    for answer in (shown, page):
+        assert "<script>alert" not in answer.text
+        assert "\u202e" not in answer.text
+        assert "\0" not in answer.text
+    if hostile.startswith("😀"):
+        assert "𠮷野家" in page.text
+
+
+async def test_the_public_link_answers_the_same_for_every_address(runtime, client, person):
+    path = f"/join/{person.world.company.slug}"
+    known = await post(client, path, [("email", PROFILE["email"].upper())])
+    unknown = await post(client, path, [("email", "nobody@mail.example")])
+    await work(runtime)
+    mails = await mailbox(runtime, person.world.company.id)
+
+    assert (known.status_code, unknown.status_code) == (200, 200)
+    assert known.text == unknown.text
+    assert mails == []  # nobody was told a result yet
+
+
+async def test_the_public_link_mails_the_form_to_whom_it_may_concern_once_an_hour(
+    runtime, client, world, clock
+):
+    told = await told_person(runtime, world)
+    path = f"/join/{world.company.slug}"
+    for _ in range(3):
+        await post(client, path, [("email", f" {PROFILE['email']} ")])
+    await work(runtime)
+    first = [m for m in await mailbox(runtime, world.company.id) if "お申し込みページ" in m["subject"]]
+    forward(clock, minutes=61)
+    await post(client, path, [("email", PROFILE["email"])])
+    await work(runtime)
+    second = [m for m in await mailbox(runtime, world.company.id) if "お申し込みページ" in m["subject"]]
+    page = await client.get(first[0]["links"][0].removeprefix("http://relay.test"))
+
+    assert (len(first), len(second)) == (1, 2)
+    assert page.status_code == 200
+    assert form_of(page, "consent")
+    assert told.outcome == "rejected"
+
+
+async def told_person(runtime, world):
+    """Somebody who has heard the result."""
+    from domain.ids import new_id  # noqa: PLC0415
+    from domain.notice import Notice  # noqa: PLC0415
+
+    application = await an_application(
+        runtime, world, profile=dict(PROFILE), outcome="rejected", stage="二次面接"
+    )
+    now = runtime.clock()
+    async with runtime.database.transaction(company_id=world.company.id) as db:
+        db.add(
+            Notice(
+                company_id=world.company.id, id=new_id("ntc"), application_id=application.id,
+                candidate_id=application.candidate_id, kind="rejected", state="sent", sent_at=now,
+                created_at=now,
+            )
+        )  # fmt: skip
+    return application
+
+
+@pytest.mark.parametrize("address", ["", "nobody", "a@", "@b.example", "a" * 300 + "@b.example"])
+async def test_the_public_link_takes_only_addresses(client, world, address):
+    answer = await post(client, f"/join/{world.company.slug}", [("email", address)])
+
+    assert answer.status_code == 422
+    assert await rows_of_mail(world, client) == []
+
+
+async def rows_of_mail(world, client):
+    runtime = client._transport.app.state.runtime if hasattr(client._transport, "app") else None
+    return await rows(runtime, world.company.id, Mail) if runtime is not None else []
+
+
+async def test_an_unknown_company_has_no_public_link(client, world):
+    for slug in ("nobody", "%00", world.company.slug + "x"):
+        assert (await client.get(f"/join/{slug}")).status_code == 404
+        assert (await post(client, f"/join/{slug}", [("email", "a@b.example")])).status_code == 404
+
+
+async def test_a_company_without_agencies_asks_nothing(runtime, client, world):
+    other = await make_world(runtime, slug="alone", agencies=1)
+    lonely = await invited(runtime, other, profile={**PROFILE, "email": "d@mail.example"})
+    async with runtime.database.transaction(agency_id=other.agency.id) as db:
+        from domain.agency import Agency  # noqa: PLC0415
+
+        agency = await db.get_one(Agency, other.agency.id)
+        agency.state = "suspended"
+        db.add(agency)
+    page = await client.get(f"/c/{lonely.token}")
+
+    assert page.status_code == 410
+    assert "ただいま受け付けていません" in page.text
+
+

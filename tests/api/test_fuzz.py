@@ -1,0 +1,101 @@
+"""No input gives a 500, and every answer is one the description names.
+
+The real app on loopback, driven by schemathesis from its own description with valid tokens.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+import pytest
+import schemathesis
+import uvicorn
+from hypothesis import HealthCheck, settings
+from sqlalchemy import URL
+
+from api import openapi
+from api.app import create_app
+from api.clock import Clock
+from api.runtime import Runtime
+from tests.conftest import START, _admin, settings_for
+from tests.factories import make_world
+
+SCHEMA = schemathesis.openapi.from_dict(openapi.build(openapi.nowhere()))
+EXAMPLES = 12
+GUARDED = ("/v1/company/", "/v1/agency/")
+
+
+@dataclass
+class Running:
+    """The app under test and a token for each kind of program."""
+
+    url: str
+    tokens: dict[str, str]
+
+    def headers(self, path: str) -> dict[str, str]:
+        kind = "agency" if path.startswith("/v1/agency/") else "company"
+        return {"authorization": f"Bearer {self.tokens[kind]}"} if path.startswith(GUARDED) else {}
+
+
+@pytest.fixture(scope="module")
+def running(server: URL, template: str, worker_id: str) -> Iterator[Running]:
+    name = f"relay_fuzz_{worker_id}"
+    asyncio.run(
+        _admin(
+            server,
+            f"DROP DATABASE IF EXISTS {name} WITH (FORCE)",
+            f"CREATE DATABASE {name} TEMPLATE {template}",
+        )
+    )
+    url = server.set(database=name, drivername="postgresql+asyncpg")
+    made = settings_for(url, rate_limit=1_000_000)
+    credentials = asyncio.run(_world(made))
+    config = uvicorn.Config(
+        create_app(Runtime.build(made, _clock())), port=0, log_config=None, access_log=False
+    )
+    web = uvicorn.Server(config)
+    thread = threading.Thread(target=web.run, daemon=True)
+    thread.start()
+    while not web.started:
+        time.sleep(0.01)
+    base = f"http://127.0.0.1:{web.servers[0].sockets[0].getsockname()[1]}"
+    yield Running(base, {kind: _token(base, one) for kind, one in credentials.items()})
+    web.should_exit = True
+    thread.join(timeout=20)
+
+
+def _clock() -> Clock:
+    return Clock(START - Clock()())
+
+
+async def _world(made: Any) -> dict[str, tuple[str, str]]:
+    runtime = Runtime.build(made, _clock())
+    world = await make_world(runtime)
+    await runtime.database.close()
+    return {"company": world.company_client, "agency": world.agency_clients[0]}
+
+
+def _token(base: str, credentials: tuple[str, str]) -> str:
+    form = {"grant_type": "client_credentials"}
+    answer = httpx2.post(f"{base}/oauth/token", data=form, auth=credentials)
+    token: str = answer.json()["access_token"]
+    return token
+
+
+@SCHEMA.parametrize()
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+def test_every_answer_is_one_we_described(case: schemathesis.Case, running: Running) -> None:
+    response = case.call(base_url=running.url, headers=running.headers(case.path))
+
+    assert response.status_code != 500, response.text
+    case.validate_response(response)
