@@ -18,7 +18,7 @@ LONGEST_FACT = 100
 DECISIONS = ("consent", "decline", "confirm", "edit")
 _SUBMISSION = re.compile(r"[A-Za-z0-9_-]{16,64}")
 _PHONE = re.compile(r"[\d+()\-‐−–—ー().\s]*")
-_HIDDEN_CATEGORIES = {"Cc", "Cs", "Co", "Cn"}
+_NEVER_TYPED = {"Cc", "Cs", "Co", "Cn"}
 _DIRECTION_MARKS = set("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
@@ -61,7 +61,7 @@ def blank(profile: dict[str, Any]) -> Sent:
 
 
 def read(form: FormData) -> Sent:
-    """What was sent, cleaned of what nobody types: control characters, marks that turn text round."""
+    """What was sent, without what nobody types: control characters, marks that turn text round."""
     texts = [(key, value) for key, value in form.multi_items() if isinstance(value, str)]
     values = dict(texts)
     submission = values.get("submission_id", "")
@@ -103,7 +103,7 @@ def clean(value: str) -> str:
         " " if character.isspace() else character
         for character in value
         if character.isspace()
-        or not (unicodedata.category(character) in _HIDDEN_CATEGORIES or character in _DIRECTION_MARKS)
+        or not (character in _DIRECTION_MARKS or unicodedata.category(character) in _NEVER_TYPED)
     )  # fmt: skip
     return " ".join("".join(kept).split())
 

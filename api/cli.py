@@ -56,13 +56,13 @@ def dev(
 @cli.command("serve")
 def serve_command() -> None:
     """The API. Start as many as you like on one PostgreSQL."""
-    asyncio.run(serve.serve(_runtime()))
+    serve.run(serve.serve(_runtime()))
 
 
 @cli.command()
 def worker() -> None:
     """A worker: jobs and sweeps. Start as many as you like on one PostgreSQL."""
-    asyncio.run(serve.work(_runtime()))
+    serve.run(serve.work(_runtime()))
 
 
 @cli.command()

@@ -33,13 +33,6 @@ three business days, and relays those who wish it to partner placement agencies.
 - Every refusal is a problem document (RFC 9457) whose `code` never changes its meaning.
 - How often you may ask is told in `RateLimit-Policy` and `RateLimit`.
 """
-_TAGS = {
-    "ats": "Deliveries from applicant tracking systems",
-    "company": "For programs of the company that interviews",
-    "agency": "For programs of placement agencies",
-    "oauth": "Access tokens (RFC 6749, 7662, 7009, 8414)",
-    "operations": "Health and metrics",
-}
 
 
 class OriginCompany(BaseModel):
@@ -114,7 +107,6 @@ def build(app: FastAPI) -> dict[str, Any]:
             description=_ABOUT,
             routes=app.routes,
             webhooks=_webhooks().routes,
-            tags=[{"name": name, "description": about} for name, about in _TAGS.items()],
             servers=[{"url": "/", "description": "This instance"}],
             license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         )
@@ -160,12 +152,23 @@ def _exact(described: dict[str, Any]) -> dict[str, Any]:
     for path, item in described["paths"].items():
         for method in OPERATION_METHODS:
             if method in item:
+                item[method]["tags"] = [_area(path)]
                 _refusals(path, item[method])
                 _parameters(item[method])
+    areas = {_area(path) for path in described["paths"]}
+    described["tags"] = [{"name": area} for area in sorted(areas)]
     for item in described.get("webhooks", {}).values():
         item["post"]["responses"].pop("422", None)
         item["post"].pop("operationId", None)
     return described
+
+
+def _area(path: str) -> str:
+    """Whose door it is and what it is about: `company: credits`."""
+    parts = path.strip("/").split("/")
+    if parts[0] != "v1":
+        return "oauth" if parts[0] in {"oauth", ".well-known"} else "operations"
+    return "ats" if parts[1] == "ats" else f"{parts[1]}: {parts[2]}"
 
 
 def _refusals(path: str, operation: dict[str, Any]) -> None:

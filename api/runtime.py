@@ -3,8 +3,7 @@
 import base64
 import hashlib
 import hmac
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import URL
@@ -12,6 +11,7 @@ from sqlalchemy import URL
 from api.clock import Clock
 from api.database import Database
 from api.settings import Settings, async_url
+from api.wake import Waker
 from domain.ports import Tools
 from integrations.ats import ADAPTERS
 from integrations.calendars import JapaneseHolidays
@@ -29,7 +29,7 @@ class Runtime:
     clock: Clock
     database: Database
     tools: Tools
-    extras: Mapping[str, Any] = field(default_factory=dict)
+    waker: Waker
 
     @classmethod
     def build(cls, settings: Settings, clock: Clock | None = None) -> "Runtime":
@@ -45,10 +45,12 @@ class Runtime:
             public_url=settings.base_url,
             keep_mail=settings.mode != "production",
         )
+        database = Database(app_url(settings), pool_size=settings.pool_size)
         return cls(
             settings=settings,
             clock=clock or Clock(),
-            database=Database(app_url(settings), pool_size=settings.pool_size),
+            database=database,
+            waker=Waker(database),
             tools=tools,
         )
 

@@ -3,17 +3,26 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 
 import structlog
 import uvicorn
+import uvloop
 
 from api.app import create_app
 from api.runtime import Runtime
 from api.worker import Worker
 
 log = structlog.get_logger()
+T = TypeVar("T")
 _RESTART_SECONDS = 1.0
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end on uvloop: about twice as many requests as on the standard event loop."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
 
 
 def http_server(runtime: Runtime) -> uvicorn.Server:
@@ -75,7 +84,7 @@ async def both(runtime: Runtime, ready: Callable[[], Awaitable[None]]) -> None:
     serving = asyncio.create_task(server.serve())
     working = asyncio.create_task(keep_working(runtime, stop))
     while not server.started and not serving.done():
-        await asyncio.sleep(0.02)  # noqa: ASYNC110 - uvicorn offers no event to wait for
+        await asyncio.sleep(0.02)
     telling = asyncio.create_task(ready())
     telling.add_done_callback(lambda task: _end_if_failed(task, server))
     try:

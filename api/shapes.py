@@ -2,11 +2,12 @@
 
 import base64
 import binascii
-from datetime import UTC, datetime
+import re
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Path, Query
-from pydantic import AfterValidator, BaseModel, ConfigDict, PlainSerializer
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer
 from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -14,6 +15,8 @@ from domain.errors import Invalid
 from domain.ids import pattern
 
 T = TypeVar("T")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:")
 
 
 def utc_text(moment: datetime) -> str:
@@ -28,6 +31,28 @@ def _aware(moment: datetime) -> datetime:
     return moment.astimezone(UTC)
 
 
+def _written_moment(value: object) -> object:
+    """Only RFC 3339 text: pydantic would also take a number for seconds since 1970."""
+    if isinstance(value, str) and not _MOMENT.match(value):
+        message = "a time looks like 2026-06-02T10:00:00+09:00"
+        raise ValueError(message)
+    return _not_a_number(value)
+
+
+def _written_day(value: object) -> object:
+    if isinstance(value, str) and not _DAY.fullmatch(value):
+        message = "a day looks like 2026-06-02"
+        raise ValueError(message)
+    return _not_a_number(value)
+
+
+def _not_a_number(value: object) -> object:
+    if isinstance(value, int | float):
+        message = "a text is wanted, not a number"
+        raise ValueError(message)  # noqa: TRY004 - pydantic turns a ValueError into a refusal
+    return value
+
+
 def _no_nul(value: str) -> str:
     if "\0" in value:
         message = "a text must not contain NUL"
@@ -35,8 +60,16 @@ def _no_nul(value: str) -> str:
     return value
 
 
-Utc = Annotated[datetime, AfterValidator(_aware), PlainSerializer(utc_text, when_used="json")]
+Utc = Annotated[
+    datetime,
+    BeforeValidator(_written_moment),
+    AfterValidator(_aware),
+    PlainSerializer(utc_text, when_used="json"),
+]
 """An instant: any zone in, UTC with `Z` out."""
+
+Day = Annotated[date, BeforeValidator(_written_day)]
+"""A local date from outside, `2026-06-02`."""
 
 Text = Annotated[str, AfterValidator(_no_nul)]
 """A text PostgreSQL can hold."""

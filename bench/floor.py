@@ -1,6 +1,5 @@
 """The floor: a bare Starlette route that checks the same HMAC and does one asyncpg INSERT."""
 
-import asyncio
 import hashlib
 import hmac
 import os
@@ -8,6 +7,7 @@ import sys
 
 import asyncpg
 import uvicorn
+import uvloop
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -39,6 +39,6 @@ async def serve(dsn: str, secret: bytes, port: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(
+    uvloop.run(
         serve(os.environ["FLOOR_DSN"], os.environ["FLOOR_SECRET"].encode(), int(sys.argv[1]))
     )

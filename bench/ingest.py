@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import uvloop
 from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
@@ -80,8 +81,8 @@ class Bench:
         ):
             for number in range(self.rounds + 1):
                 rates = {
-                    "door": asyncio.run(load(settings.port, where, secret, self.seconds)),
-                    "bare": asyncio.run(load(bare_port, "/hook", secret, self.seconds)),
+                    "door": uvloop.run(load(settings.port, where, secret, self.seconds)),
+                    "bare": uvloop.run(load(bare_port, "/hook", secret, self.seconds)),
                     "pgbench": _pgbench(settings, dsn, self.seconds),
                 }
                 for name, rate in rates.items():

@@ -26,7 +26,7 @@ def sha256(text: str) -> str:
 
 
 def flat(content: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """A document as (path, value) pairs: keys in order of their letters, places in a list by number."""
+    """A document as (path, value) pairs: keys in the order of their letters, lists by number."""
     if isinstance(content, Mapping):
         for key in sorted(content):
             yield from flat(content[key], f"{path}.{key}" if path else key)

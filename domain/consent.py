@@ -48,7 +48,7 @@ def advance(state: str, event: str) -> str:
 
 
 def expires_at(given_at: datetime, months: int) -> datetime:
-    """The end (exclusive) of a consent: the same day `months` later in Japan is its last (民法 143)."""
+    """The end (exclusive): the same day in Japan `months` later is the last one (民法 143)."""
     day = local_day(given_at)
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
     last = calendar.monthrange(year, month + 1)[1]
@@ -84,11 +84,13 @@ class ConsentEvent(Row, table=True):
     __tablename__ = "consent_event"
     __table_args__ = (
         one_of("kind", EVENTS),
-        ForeignKeyConstraint(["company_id", "candidate_id"], ["candidate.company_id", "candidate.id"]),
+        ForeignKeyConstraint(
+            ["company_id", "candidate_id"], ["candidate.company_id", "candidate.id"]
+        ),
         Index("uq_consent_event_seq", "company_id", "candidate_id", "seq", unique=True),
         Index(
-            "uq_consent_event_submission", "company_id", "candidate_id", "submission_id", "agency_id",
-            unique=True, postgresql_where="submission_id IS NOT NULL",
+            "uq_consent_event_submission", "company_id", "candidate_id", "submission_id",
+            "agency_id", unique=True, postgresql_where="submission_id IS NOT NULL",
         ),
     )  # fmt: skip
 
@@ -133,7 +135,7 @@ class ConsentEvent(Row, table=True):
 
 
 def broken_at(events: Sequence[ConsentEvent]) -> int | None:
-    """The first place in a person's chain (ordered by `seq`) that does not fit; null: all of it does."""
+    """The first place in a person's chain (by `seq`) that does not fit; null: all of it does."""
     previous = GENESIS
     for seq, event in enumerate(events, start=1):
         if (event.seq, event.prev_hash, event.hash) != (seq, previous, event.sealed_hash()):

@@ -88,15 +88,15 @@ _EN = {
     ),
     "free_of_charge": "It is free of charge. There is no reward for applying either.",
     "company_benefit": (
-        "If you find a job through such an introduction, {company} may be exempted from a placement "
-        "fee for a later hire, under its agreement with that agency. {company} is never told where "
-        "you work."
+        "If you find a job through such an introduction, {company} may be exempted from a "
+        "placement fee for a later hire, under its agreement with that agency. {company} is never "
+        "told where you work."
     ),
     "withdrawal": (
         "You can withdraw your consent at any time, without giving a reason, on your own page or "
-        "through the link in the receipt. After that nothing more is handed over, and agencies that "
-        "hold your information are asked to stop using it. What was handed over before cannot be "
-        "undone. For {minutes} minutes after you apply nothing is handed over to anyone."
+        "through the link in the receipt. After that nothing more is handed over, and agencies "
+        "that hold your information are asked to stop using it. What was handed over before cannot "
+        "be undone. For {minutes} minutes after you apply nothing is handed over to anyone."
     ),
     "validity": (
         "Your consent is valid for {months} months. When it ends, nothing more is handed over. If "

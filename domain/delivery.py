@@ -45,14 +45,16 @@ class Delivery(Row, table=True):
     __tablename__ = "delivery"
     __table_args__ = (
         one_of("status", STATES),
-        ForeignKeyConstraint(
-            ["company_id", "connection_id"], ["ats_connection.company_id", "ats_connection.id"]
-        ),
+        # No foreign key to the connection: every delivery would lock its connection's row, and
+        # sixteen at once would wait for each other. The door has just looked it up.
         Index("uq_delivery_key", "company_id", "connection_id", "key", unique=True),
         Index("ix_delivery_connection", "company_id", "connection_id", "id"),
-        Index("ix_delivery_candidate", "company_id", "candidate_id"),
+        Index(
+            "ix_delivery_candidate", "company_id", "candidate_id",
+            postgresql_where="candidate_id IS NOT NULL",
+        ),
         Index("ix_delivery_look_at", "look_at", postgresql_where="look_at IS NOT NULL"),
-    )
+    )  # fmt: skip
 
     company_id: str = Field(primary_key=True)
     id: str = Field(primary_key=True)

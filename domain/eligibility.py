@@ -1,10 +1,12 @@
 """Who may be relayed (domain rules 4). Every rule that fails is named, not only the first."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import exists
+from sqlalchemy import and_, exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col, select
+from sqlmodel import col
 
 from domain.agency import Agency, Agreement, AgreementVersion
 from domain.application import Application
@@ -24,22 +26,21 @@ async def failing_reasons(
     session: AsyncSession, company: Company, application: Application, now: datetime
 ) -> list[str]:
     """The codes of all rules that forbid relaying this application; none: it may be relayed."""
-    candidate = await _candidate(session, application)
-    invitation = await _invitation(session, application)
-    failing = {
-        "decision_not_rejected": application.outcome != "rejected",
-        "notice_not_sent": not await _told(session, application),
-        "source_not_allowed": application.source not in company.allowed_sources,
-        "applicant_type_not_allowed": application.applicant_type == "high_school",
-        "guardian_consent_missing": (
-            application.applicant_type == "minor" and candidate.guardian_consent_at is None
-        ),
-        "opted_out": candidate.opted_out_at is not None or _is(invitation, "declined"),
-        "data_erased": candidate.erased_at is not None or candidate.profile is None,
-        "no_active_agency": not await _has_agency(session, company, now),
-        "link_expired": _expired(invitation, now),
-    }
-    return [code for code in REASONS if failing[code]]
+    return (await reasons_of(session, company, [application], now))[application.id]
+
+
+async def reasons_of(
+    session: AsyncSession, company: Company, applications: Sequence[Application], now: datetime
+) -> dict[str, list[str]]:
+    """The same for a page of a company's applications, in two statements: id → failing codes."""
+    has_agency = await _has_agency(session, company, now)
+    facts = await _facts(session, company, applications)
+    found = {}
+    for application in applications:
+        failing = _failing(company, application, facts[application.id], now)
+        failing["no_active_agency"] = not has_agency
+        found[application.id] = [code for code in REASONS if failing[code]]
+    return found
 
 
 async def may_be_invited(
@@ -50,8 +51,30 @@ async def may_be_invited(
     return [code for code in failing if code != "notice_not_sent"]
 
 
-def _is(invitation: Invitation | None, state: str) -> bool:
-    return invitation is not None and invitation.state == state
+@dataclass(frozen=True)
+class _Facts:
+    candidate: Candidate
+    invitation: Invitation | None
+    told: bool
+
+
+def _failing(
+    company: Company, application: Application, facts: _Facts, now: datetime
+) -> dict[str, bool]:
+    candidate, invitation = facts.candidate, facts.invitation
+    return {
+        "decision_not_rejected": application.outcome != "rejected",
+        "notice_not_sent": not facts.told,
+        "source_not_allowed": application.source not in company.allowed_sources,
+        "applicant_type_not_allowed": application.applicant_type == "high_school",
+        "guardian_consent_missing": (
+            application.applicant_type == "minor" and candidate.guardian_consent_at is None
+        ),
+        "opted_out": candidate.opted_out_at is not None
+        or (invitation is not None and invitation.state == "declined"),
+        "data_erased": candidate.erased_at is not None or candidate.profile is None,
+        "link_expired": _expired(invitation, now),
+    }
 
 
 def _expired(invitation: Invitation | None, now: datetime) -> bool:
@@ -60,34 +83,39 @@ def _expired(invitation: Invitation | None, now: datetime) -> bool:
     return invitation.state == "lapsed" or invitation.expires_at <= now
 
 
-async def _candidate(session: AsyncSession, application: Application) -> Candidate:
-    wanted = select(Candidate).where(
-        col(Candidate.company_id) == application.company_id,
-        col(Candidate.id) == application.candidate_id,
-    )
-    return (await session.scalars(wanted)).one()
-
-
-async def _invitation(session: AsyncSession, application: Application) -> Invitation | None:
-    wanted = select(Invitation).where(
-        col(Invitation.company_id) == application.company_id,
-        col(Invitation.application_id) == application.id,
-    )
-    return (await session.scalars(wanted)).first()
-
-
-async def _told(session: AsyncSession, application: Application) -> bool:
-    sent = exists().where(
-        col(Notice.company_id) == application.company_id,
-        col(Notice.application_id) == application.id,
+async def _facts(
+    session: AsyncSession, company: Company, applications: Sequence[Application]
+) -> dict[str, _Facts]:
+    told = exists().where(
+        col(Notice.company_id) == col(Application.company_id),
+        col(Notice.application_id) == col(Application.id),
         col(Notice.kind) == "rejected",
         col(Notice.state) == "sent",
         col(Notice.taken_back_at).is_(None),
     )
-    return bool((await session.execute(select(sent))).scalar())
+    of_candidate = and_(
+        col(Candidate.company_id) == col(Application.company_id),
+        col(Candidate.id) == col(Application.candidate_id),
+    )
+    of_invitation = and_(
+        col(Invitation.company_id) == col(Application.company_id),
+        col(Invitation.application_id) == col(Application.id),
+    )
+    wanted = (
+        select(col(Application.id), Candidate, Invitation, told)
+        .join(Candidate, of_candidate)
+        .outerjoin(Invitation, of_invitation)
+        .where(
+            col(Application.company_id) == company.id,
+            col(Application.id).in_([application.id for application in applications]),
+        )
+    )
+    rows = (await session.execute(wanted)).all()
+    return {row[0]: _Facts(candidate=row[1], invitation=row[2], told=row[3]) for row in rows}
 
 
 async def _has_agency(session: AsyncSession, company: Company, now: datetime) -> bool:
+    """Whether the form would offer anybody: an agreement in force, a valid licence, in Japan."""
     today = local_day(now)
     wanted = (
         select(Agency)
@@ -95,6 +123,7 @@ async def _has_agency(session: AsyncSession, company: Company, now: datetime) ->
         .where(
             col(Agreement.company_id) == company.id,
             col(Agreement.state) == "active",
+            col(Agency.country) == "JP",
             exists().where(
                 col(AgreementVersion.company_id) == company.id,
                 col(AgreementVersion.agreement_id) == col(Agreement.id),

@@ -1,19 +1,23 @@
 """Sealing with AES-256-GCM under a key ring, and keyed hashes to find things again.
 
-Layout of sealed bytes: version (1), length and name of the ring key, 12 bytes nonce, ciphertext
-and tag. Under a data key the name is empty. The version word lets the form change later.
+Layout of sealed bytes: form, length and name of the ring key, 12 bytes nonce, ciphertext and tag.
+Under a data key the name is empty. Form 1 holds the value itself, form 2 the value deflated: what
+is long is packed before it is sealed, because nothing can pack it afterwards.
 """
 
 import base64
 import hashlib
 import hmac
 import os
+import zlib
 from collections.abc import Mapping
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-_VERSION = 1
+_PLAIN, _PACKED = 1, 2
+_WORTH_PACKING = 1024
+_LARGEST = 64 * 1024 * 1024
 _NONCE = 12
 _KEY_BYTES = 32
 _KEY_ABOUT = "data-key"
@@ -48,7 +52,7 @@ class KeyRing:
 
     def open(self, sealed: bytes, *, about: str, key: bytes | None = None) -> bytes:
         """Open what `seal` made; `ValueError` for other bytes, another place or another key."""
-        name, nonce, body = _split(sealed)
+        form, name, nonce, body = _split(sealed)
         if key is not None:
             cipher = AESGCM(self._unwrap(key))
         elif name in self._ring:
@@ -57,10 +61,11 @@ class KeyRing:
             message = "sealed with a key that is not in the ring"
             raise ValueError(message)
         try:
-            return cipher.decrypt(nonce, body, about.encode())
+            plain = cipher.decrypt(nonce, body, _bound_to(form, about))
         except InvalidTag:
             message = "cannot be opened here"
             raise ValueError(message) from None
+        return plain if form == _PLAIN else zlib.decompressobj().decompress(plain, _LARGEST)
 
     def new_key(self, *, about: str = _KEY_ABOUT) -> bytes:
         """A fresh 256-bit data key, wrapped."""
@@ -68,7 +73,7 @@ class KeyRing:
 
     def rewrap(self, sealed: bytes, *, about: str) -> bytes | None:
         """The same content under the newest key; null when it is, or lies under a data key."""
-        if _split(sealed)[0] in {self.newest, ""}:
+        if _split(sealed)[1] in {self.newest, ""}:
             return None
         return self.seal(self.open(sealed, about=about), about=about)
 
@@ -81,15 +86,21 @@ class KeyRing:
 
 
 def _close(cipher: AESGCM, name: str, plain: bytes, about: str) -> bytes:
-    nonce = os.urandom(_NONCE)
-    head = bytes([_VERSION, len(name)]) + name.encode() + nonce
-    return head + cipher.encrypt(nonce, plain, about.encode())
+    form, nonce = _PLAIN, os.urandom(_NONCE)
+    if len(plain) >= _WORTH_PACKING:
+        form, plain = _PACKED, zlib.compress(plain, 1)
+    head = bytes([form, len(name)]) + name.encode() + nonce
+    return head + cipher.encrypt(nonce, plain, _bound_to(form, about))
 
 
-def _split(sealed: bytes) -> tuple[str, bytes, bytes]:
-    if len(sealed) < 2 + _NONCE or sealed[0] != _VERSION:
+def _bound_to(form: int, about: str) -> bytes:
+    return bytes([form]) + about.encode()
+
+
+def _split(sealed: bytes) -> tuple[int, str, bytes, bytes]:
+    if len(sealed) < 2 + _NONCE or sealed[0] not in {_PLAIN, _PACKED}:
         message = "not a sealed value"
         raise ValueError(message)
     start = 2 + sealed[1]
     name = sealed[2:start].decode("ascii", "replace")
-    return name, sealed[start : start + _NONCE], sealed[start + _NONCE :]
+    return sealed[0], name, sealed[start : start + _NONCE], sealed[start + _NONCE :]

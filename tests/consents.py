@@ -52,12 +52,20 @@ class Person:
         **answer: Any,
     ) -> bool:
         """Consent, in one transaction."""
+        choices = {one: list(items) for one in agency_ids}
+        return await self.choose(choices, submission_id, **answer)
+
+    async def choose(
+        self,
+        choices: dict[str, list[str]],
+        submission_id: str = "a-submission-of-mine",
+        **answer: Any,
+    ) -> bool:
+        """Consent to exactly this, whatever the form offered."""
         async with self.runtime.database.transaction() as db:
-            statement = await self.statement(db)
             return await record_consent.give(
-                db, self.runtime.tools, await self.open(db), statement,
-                Answer(submission_id, {one: list(items) for one in agency_ids}, **answer),
-                self.runtime.clock(),
+                db, self.runtime.tools, await self.open(db), await self.statement(db),
+                Answer(submission_id, choices, **answer), now=self.runtime.clock(),
             )  # fmt: skip
 
     async def decline(self, submission_id: str = "a-submission-of-mine") -> bool:
@@ -65,7 +73,7 @@ class Person:
             statement = await self.statement(db)
             return await record_consent.decline(
                 db, self.runtime.tools, await self.open(db), statement, Answer(submission_id),
-                self.runtime.clock(),
+                now=self.runtime.clock(),
             )  # fmt: skip
 
     async def reload(self) -> Candidate:
@@ -77,9 +85,8 @@ class Person:
 
 async def invited(runtime: Runtime, world: World, **facts: Any) -> Person:
     """An invited person; `facts` are those of the application."""
-    application = await an_application(
-        runtime, world, **{"profile": dict(PROFILE), "outcome": "rejected", "stage": "二次面接", **facts}
-    )  # fmt: skip
+    known = {"profile": dict(PROFILE), "outcome": "rejected", "stage": "二次面接", **facts}
+    application = await an_application(runtime, world, **known)
     async with runtime.database.transaction(company_id=world.company.id) as db:
         company = await db.get_one(Company, world.company.id)
         there = await db.get_one(Application, (world.company.id, application.id))

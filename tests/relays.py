@@ -16,7 +16,8 @@ from api.runtime import Runtime
 from domain import vault
 from domain.application import Application
 from domain.candidate import Candidate
-from domain.consent import Consent, ConsentEvent, ConsentText
+from domain.consent import Consent, ConsentText
+from domain.flows.append_consent_event import append
 from domain.ids import new_id
 from domain.relay import Relay
 from domain.store import find
@@ -65,15 +66,12 @@ async def queued(
             sha256=hashlib.sha256(tag.encode()).hexdigest(), effective_on=date(2026, 1, 1),
             created_at=now,
         )  # fmt: skip
-        event = ConsentEvent(
-            company_id=company_id, id=new_id("cev"), candidate_id=candidate.id, seq=1,
-            application_id=application.id, agency_id=agency_id, kind="given", text_id=text.id,
-            items=list(items), at=now, expires_at=now + timedelta(days=30 * months_valid),
-            prev_hash="0" * 64, hash=tag,
-        )  # fmt: skip
         db.add_all([application, text])
         await db.flush()
-        db.add(event)
+        event = await append(
+            db, candidate, "given", now, application_id=application.id, agency_id=agency_id,
+            text_id=text.id, items=list(items), expires_at=now + timedelta(days=30 * months_valid),
+        )  # fmt: skip
         consent = Consent(
             company_id=company_id, id=new_id("cns"), candidate_id=candidate.id,
             agency_id=agency_id, application_id=application.id, state="given", event_id=event.id,

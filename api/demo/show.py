@@ -1,6 +1,5 @@
 """`relay dev`: the product with invented people, its own database and a movable clock."""
 
-import asyncio
 import contextlib
 import json
 import secrets
@@ -73,7 +72,7 @@ class Demo:
         try:
             with self.console.status("Applying migrations …"):
                 schema.run_upgrade(owner_url(settings), app_password(settings))
-            asyncio.run(self._stay(Runtime.build(settings)))
+            serve.run(self._stay(Runtime.build(settings)))
         finally:
             if server is not None:
                 server.cleanup()

@@ -12,7 +12,7 @@ from api.deps import Db, Kit, Now, Process
 from api.errors import problems
 from api.idempotency import Once
 from api.packages import signed
-from api.shapes import Cursor, Limit, Page, Shape, Utc, page_of
+from api.shapes import Cursor, Day, Limit, Page, Shape, Utc, page_of
 from domain.access import relay_of_agency
 from domain.company import Company
 from domain.flows.acknowledge_stop import acknowledge_stop
@@ -104,7 +104,7 @@ class RelayEventIn(Shape):
 
     type: ReportType
     reason: Reason | None = Field(default=None, description="Needed with `declined`")
-    registered_on: date | None = Field(
+    registered_on: Day | None = Field(
         default=None, description="With `already_registered`: since when you know the person"
     )
     at: Utc = Field(description="When it happened")
@@ -121,7 +121,7 @@ class RelayState(BaseModel):
 class PlacementIn(Shape):
     """The person has started. Never say where."""
 
-    started_on: date = Field(description="First day of employment, in Japan")
+    started_on: Day = Field(description="First day of employment, in Japan")
     employment_term: Literal["permanent", "fixed"]
     attestation: bool = Field(description="True: the placement manager stands by this report")
 
@@ -140,7 +140,7 @@ class PlacementOut(BaseModel):
 class EarlyLeaveIn(Shape):
     """The person has left."""
 
-    last_day_employed: date
+    last_day_employed: Day
 
 
 class AcknowledgementIn(Shape):

@@ -132,7 +132,8 @@ async def receive(
             await _count_refusal(runtime, known)
             return problem(adapter.BAD_SIGNATURE, "bad_signature", request=request)
         arrival = Arrival(known.company_id, connection_id, provider, incoming)
-        await keep_delivery(runtime.database.run, runtime.tools.sealer, adapter, arrival)
+        if await keep_delivery(runtime.database.run, runtime.tools.sealer, adapter, arrival):
+            runtime.waker.soon()
     except _BROKEN:
         raise TryLater from None
     return Response(status_code=adapter.SUCCESS)

@@ -1,5 +1,7 @@
 """The candidate's pages behind a link in a mail. Opening them changes nothing; only a POST does."""
 
+# ruff: noqa: FAST003 - the token is read by the dependency every route here asks for
+
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -11,11 +13,12 @@ from api import candidate_form, session
 from api.candidate_form import Sent
 from api.deps import Db, Kit, Now, Process
 from api.pages import locale_of, page
+from api.runtime import Runtime
 from domain import consent_text, data_items, vault
 from domain.business_days import JST, local_day, long_date
 from domain.consent import last_day
 from domain.consent_text import Statement
-from domain.errors import Gone, Invalid
+from domain.errors import Gone, Invalid, NotFound
 from domain.flows import record_consent, request_link
 from domain.flows.erase_candidate import start_erasure
 from domain.flows.open_candidate_link import Opened, agencies_offered, open_candidate_link
@@ -36,11 +39,37 @@ class Visit:
     """One request by whoever holds a link."""
 
     def __init__(
-        self, request: Request, db: AsyncSession, tools: Tools, now: datetime, opened: Opened
+        self,
+        request: Request,
+        db: AsyncSession,
+        tools: Tools,
+        *,
+        now: datetime,
+        opened: Opened | None,
     ) -> None:
-        self.request, self.db, self.tools, self.now, self.opened = request, db, tools, now, opened
+        self.request, self.db, self.tools, self.now = request, db, tools, now
         self.token = request.path_params["token"]
-        self.stands = opened.stands(now)
+        self.stands = opened.stands(now) if opened is not None else "unknown"
+        self._opened = opened
+
+    @property
+    def opened(self) -> Opened:
+        """What the link leads to; only for links we gave out."""
+        if self._opened is None:
+            raise NotFound
+        return self._opened
+
+    async def refusal(self, *stands: str, process: Runtime | None = None) -> Response | None:
+        """The page to show instead, unless the link stands so; a form must come from our page."""
+        if self.stands not in stands:
+            return self.closed()
+        if process is None:
+            return None
+        try:
+            await session.check_form(self.request, process.settings, self.csrf)
+        except HTTPException:
+            return self.stale()
+        return None
 
     @property
     def csrf(self) -> str:
@@ -49,6 +78,7 @@ class Visit:
 
     @property
     def locale(self) -> str:
+        """The reader's language."""
         return locale_of(self.request)
 
     def show(self, template: str, status: int = 200, **values: Any) -> Response:
@@ -73,9 +103,21 @@ class Visit:
 
     def closed(self) -> Response:
         """A kind page for a link that has served its turn: what happened, what to do now."""
-        return self.show("closed", 410, why=self.stands, ends=self._ends())
+        if self._opened is None:
+            return guarded(page(self.request, "candidate/unknown.html", status=404))
+        return self.show("closed", 410, why=self.stands)
 
-    def _ends(self) -> str:
+    def stale(self) -> Response:
+        """The form was not sent from this link's page, or says what that page never offered."""
+        return self.show("stale", 403)
+
+    def no_agency(self) -> Response:
+        """There is nobody to hand anything over to: nothing to decide."""
+        return self.show("closed", 410, why="no_agency")
+
+    @property
+    def ends(self) -> str:
+        """The last day to answer, in words."""
         invitation = self.opened.invitation
         if invitation is None:
             return ""
@@ -105,63 +147,42 @@ def guarded(response: Response) -> Response:
     return response
 
 
-async def _visit(token: str, request: Request, db: Db, tools: Kit, now: Now) -> Visit | None:
+async def _visit(token: str, request: Request, db: Db, *, tools: Kit, now: Now) -> Visit:
     opened = await open_candidate_link(db, token)
-    return Visit(request, db, tools, now, opened) if opened is not None else None
+    return Visit(request, db, tools, now=now, opened=opened)
 
 
-Link = Annotated[Visit | None, Depends(_visit)]
-
-
-async def _from_our_page(visit: Visit, process: Process) -> bool:
-    """Whether a form was sent from this link's own page."""
-    try:
-        await session.check_form(visit.request, process.settings, visit.csrf)
-    except HTTPException:
-        return False
-    return True
-
-
-def _unknown(request: Request) -> Response:
-    return guarded(page(request, "candidate/unknown.html", status=404))
-
-
-def _stale(visit: Visit) -> Response:
-    return visit.show("stale", 403)
+Link = Annotated[Visit, Depends(_visit)]
 
 
 @router.get("/c/{token}")
-async def open_link(request: Request, visit: Link) -> Response:
+async def open_link(visit: Link) -> Response:
     """The form, the person's own page, or what became of the link."""
-    if visit is None:
-        return _unknown(request)
     if visit.stands == "my_page":
         return await _my_page(visit)
-    if visit.stands == "form" or (visit.stands == "declined" and "again" in request.query_params):
+    if visit.stands == "form" or (
+        visit.stands == "declined" and "again" in visit.request.query_params
+    ):
         return await _form(visit, None)
     return visit.closed()
 
 
 @router.head("/c/{token}")
-async def look_at_link(request: Request, visit: Link) -> Response:
+async def look_at_link(visit: Link) -> Response:
     """Scanners ask like this: the same headers, and nothing happens."""
-    return await open_link(request, visit)
+    return await open_link(visit)
 
 
 @router.post("/c/{token}")
-async def answer(request: Request, visit: Link, process: Process) -> Response:
+async def answer(visit: Link, process: Process) -> Response:
     """The person's decision: look it over, confirm it, decline, or go back to the form."""
-    if visit is None:
-        return _unknown(request)
-    if visit.stands not in {"form", "declined", "answered"}:
-        return visit.closed()
-    if not await _from_our_page(visit, process):
-        return _stale(visit)
-    sent = candidate_form.read(await request.form())
+    if refused := await visit.refusal("form", "declined", "answered", process=process):
+        return refused
+    sent = candidate_form.read(await visit.request.form())
     locale = sent.locale if sent.locale in {"ja", "en"} else visit.locale
     statement = await visit.statement(locale)
     if statement is None:
-        return visit.show("closed", 410, why="no_agency", ends="")
+        return visit.no_agency()
     if sent.decision == "decline":
         return await _decline(visit, statement, sent)
     if candidate_form.is_tampered(sent, statement) and sent.text_sha256 == statement.sha256:
@@ -180,10 +201,14 @@ async def _consent(visit: Visit, statement: Statement, sent: Sent) -> Response:
         return await _form(visit, sent, found=found, status=422)
     if sent.decision == "consent":
         return await _confirm(visit, statement, sent)
+    return await _record(visit, statement, sent)
+
+
+async def _record(visit: Visit, statement: Statement, sent: Sent) -> Response:
     try:
         async with visit.db.begin_nested():
             await record_consent.give(
-                visit.db, visit.tools, visit.opened, statement, _answer(visit, sent), visit.now
+                visit.db, visit.tools, visit.opened, statement, _answer(visit, sent), now=visit.now
             )
     except Invalid:
         return await _form(visit, sent, changed=True, status=422)
@@ -197,7 +222,7 @@ async def _decline(visit: Visit, statement: Statement, sent: Sent) -> Response:
     try:
         async with visit.db.begin_nested():
             await record_consent.decline(
-                visit.db, visit.tools, visit.opened, statement, _answer(visit, sent), visit.now
+                visit.db, visit.tools, visit.opened, statement, _answer(visit, sent), now=visit.now
             )
     except Gone:
         return visit.closed()
@@ -230,7 +255,7 @@ async def _form(
 ) -> Response:
     statement = await visit.statement(_language(visit, sent))
     if statement is None:
-        return visit.show("closed", 410, why="no_agency", ends="")
+        return visit.no_agency()
     profile = await visit.profile()
     shown = sent if sent is not None else candidate_form.blank(profile)
     if not shown.submission_id:
@@ -247,7 +272,7 @@ async def _form(
         faulty=candidate_form.codes_of(found or []),
         changed=changed,
         revealing=data_items.REVEALING,
-        ends=visit._ends(),  # noqa: SLF001
+        ends=visit.ends,
     )
 
 
@@ -260,12 +285,11 @@ def _language(visit: Visit, sent: Sent | None) -> str:
 async def _confirm(visit: Visit, statement: Statement, sent: Sent) -> Response:
     """Everything once more, before it counts."""
     profile = data_items.corrected(await visit.profile(), sent.facts)
-    assert visit.opened.application is not None
     application = visit.opened.application
     values = {code: data_items.value_of(code, profile) for code in statement.item_codes}
     values |= {
-        "applied_job_title": application.job_title,
-        "stage_reached": application.stage,
+        "applied_job_title": application.job_title if application is not None else "",
+        "stage_reached": application.stage if application is not None else "",
         "origin_company_name": visit.opened.company.name,
     }
     return visit.show(
@@ -281,12 +305,10 @@ async def _confirm(visit: Visit, statement: Statement, sent: Sent) -> Response:
 
 
 @router.get("/c/{token}/done")
-async def done(request: Request, visit: Link) -> Response:
+async def done(visit: Link) -> Response:
     """What was recorded, and what happens next."""
-    if visit is None:
-        return _unknown(request)
-    if visit.stands not in {"answered", "declined", "my_page"}:
-        return visit.closed()
+    if refused := await visit.refusal("answered", "declined", "my_page"):
+        return refused
     held = await my_data(visit.db, visit.opened.candidate)
     standing = [one for one in held if one.stands]
     outcome = "declined" if visit.stands == "declined" else "given" if standing else "withdrawn"
@@ -294,32 +316,24 @@ async def done(request: Request, visit: Link) -> Response:
 
 
 @router.post("/c/{token}/withdraw")
-async def take_back(request: Request, visit: Link, process: Process) -> Response:
+async def take_back(visit: Link, process: Process) -> Response:
     """Withdraw one agency or all, in one step and without a reason; twice is the same as once."""
-    if visit is None:
-        return _unknown(request)
-    if visit.stands not in {"my_page", "answered"}:
-        return visit.closed()
-    if not await _from_our_page(visit, process):
-        return _stale(visit)
-    wanted = [str(value) for value in (await request.form()).getlist("agency")]
+    if refused := await visit.refusal("my_page", "answered", process=process):
+        return refused
+    wanted = [str(value) for value in (await visit.request.form()).getlist("agency")]
     known = {one.agency_id for one in await my_data(visit.db, visit.opened.candidate)}
     if not wanted or not set(wanted) <= {"all", *known}:
-        return _stale(visit)
+        return visit.stale()
     agencies = None if "all" in wanted else wanted
     await withdraw(visit.db, visit.tools, visit.opened.candidate, agencies, visit.now)
     return visit.back("?withdrawn=1" if visit.stands == "my_page" else "/done")
 
 
 @router.post("/c/{token}/my-page")
-async def mail_my_page(request: Request, visit: Link, process: Process) -> Response:
+async def mail_my_page(visit: Link, process: Process) -> Response:
     """Send the link to the person's own page to the address we hold, at most once an hour."""
-    if visit is None:
-        return _unknown(request)
-    if visit.stands != "answered":
-        return visit.closed()
-    if not await _from_our_page(visit, process):
-        return _stale(visit)
+    if refused := await visit.refusal("answered", process=process):
+        return refused
     await request_link.request_my_page_link(
         visit.db, visit.tools, visit.opened.company, visit.opened.candidate, visit.now
     )
@@ -327,49 +341,39 @@ async def mail_my_page(request: Request, visit: Link, process: Process) -> Respo
 
 
 @router.get("/c/{token}/erase")
-async def ask_erase(request: Request, visit: Link) -> Response:
+async def ask_erase(visit: Link) -> Response:
     """What erasing means, before it is done."""
-    if visit is None:
-        return _unknown(request)
-    if visit.stands != "my_page":
-        return visit.closed()
+    if refused := await visit.refusal("my_page"):
+        return refused
     return visit.show("erase", unsure=False)
 
 
 @router.post("/c/{token}/erase")
-async def erase(request: Request, visit: Link, process: Process) -> Response:
+async def erase(visit: Link, process: Process) -> Response:
     """Erase the person's data. The link stops working with it."""
-    if visit is None:
-        return _unknown(request)
-    if visit.stands != "my_page":
-        return visit.closed()
-    if not await _from_our_page(visit, process):
-        return _stale(visit)
-    if (await request.form()).get("erase") != "yes":
+    if refused := await visit.refusal("my_page", process=process):
+        return refused
+    if (await visit.request.form()).get("erase") != "yes":
         return visit.show("erase", 422, unsure=True)
     await start_erasure(visit.db, visit.tools, visit.opened.candidate, visit.now)
     return visit.show("erased")
 
 
 @router.get("/c/{token}/receipt.json")
-async def receipt(request: Request, visit: Link) -> Response:
+async def receipt(visit: Link) -> Response:
     """The consent receipt as a file (fields after ISO/IEC TS 27560)."""
-    if visit is None:
-        return _unknown(request)
-    if visit.stands != "my_page":
-        return visit.closed()
+    if refused := await visit.refusal("my_page"):
+        return refused
     opened = visit.opened
     content = await consent_receipt.receipt(visit.db, opened.company, opened.candidate, visit.now)
     return _file(content, "consent-receipt.json")
 
 
 @router.get("/c/{token}/data.json")
-async def data(request: Request, visit: Link) -> Response:
+async def data(visit: Link) -> Response:
     """Everything we hold about the person, in one file."""
-    if visit is None:
-        return _unknown(request)
-    if visit.stands != "my_page":
-        return visit.closed()
+    if refused := await visit.refusal("my_page"):
+        return refused
     opened = visit.opened
     content = await consent_receipt.everything(
         visit.db, opened.company, opened.candidate, await visit.profile(), visit.now

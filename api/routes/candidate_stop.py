@@ -11,7 +11,7 @@ from api.pages import page
 from domain.flows.open_candidate_link import open_candidate_link
 from domain.flows.stop_invitations import stop_invitations
 
-router = APIRouter(tags=["candidate"], default_response_class=HTMLResponse)
+router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 Token = Annotated[str, Path(max_length=200)]
 
 

@@ -18,6 +18,7 @@ from api.errors import problems
 from api.idempotency import Once
 from api.shapes import (
     Cursor,
+    Day,
     Limit,
     Page,
     Shape,
@@ -121,7 +122,7 @@ class ReservationIn(Shape):
 class HireIn(Shape):
     """The day of the hire, in Japan."""
 
-    hired_on: date
+    hired_on: Day
 
 
 class ReservationOut(Shape):
@@ -204,7 +205,7 @@ async def read_statement(
     db: Db,
     now: Now,
     caller: Reader,
-    month: Annotated[str, Path(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$", examples=["2026-10"])],
+    month: Annotated[str, Path(pattern=r"^2[0-9]{3}-(0[1-9]|1[0-2])$", examples=["2026-10"])],
     format: Format = None,  # noqa: A002 - the caller's word
 ) -> Any:
     """What a month recorded, between the balances before and after it; as JSON, or as CSV."""

@@ -11,7 +11,7 @@ from api.auth import Caller, company
 from api.deps import Db, Kit, Now
 from api.errors import problems
 from api.idempotency import Once
-from api.shapes import Cursor, Limit, Page, Shape, Text, Utc, page_of
+from api.shapes import Cursor, Day, Limit, Page, Shape, Text, Utc, page_of
 from domain.business_days import local_day
 from domain.candidate import Candidate
 from domain.company import Company
@@ -82,7 +82,7 @@ class InterimIn(Shape):
     """Why it takes longer, as it will stand in the mail, and by when the result will come."""
 
     reason: Annotated[Text, Field(min_length=1, max_length=200)]
-    new_date: date
+    new_date: Day
 
 
 class ResultIn(Shape):
@@ -146,7 +146,7 @@ class MetricsOut(Shape):
     bounces_by_template: list[SliceOut]
 
 
-@router.get("/deadlines", responses=problems(401, 403, 422))
+@router.get("/deadlines", responses=problems(401, 403, 422, 429))
 async def list_deadlines(
     *,
     caller: Reader,
@@ -166,7 +166,7 @@ async def list_deadlines(
     return Page(data=[_deadline(row) for row in rows], next_cursor=following)
 
 
-@router.get("/notices", responses=problems(401, 403, 422))
+@router.get("/notices", responses=problems(401, 403, 422, 429))
 async def list_notices(
     *,
     caller: Reader,
@@ -186,13 +186,13 @@ async def list_notices(
     return Page(data=[_notice(row) for row in rows], next_cursor=following)
 
 
-@router.get("/notices/{notice_id}", responses=problems(401, 403, 404, 422))
+@router.get("/notices/{notice_id}", responses=problems(401, 403, 404, 422, 429))
 async def read_notice(notice_id: NoticeId, caller: Reader, db: Db, kit: Kit) -> NoticeDetail:
     """One notice with its feedback."""
     return await _detail(db, kit, caller, notice_id)
 
 
-@router.patch("/notices/{notice_id}", responses=problems(401, 403, 404, 409, 422))
+@router.patch("/notices/{notice_id}", responses=problems(400, 401, 403, 404, 409, 422, 429))
 async def change_feedback(
     notice_id: NoticeId,
     body: FeedbackIn,
@@ -209,7 +209,7 @@ async def change_feedback(
     return await _detail(db, kit, caller, notice_id)
 
 
-@router.post("/notices/{notice_id}/send", responses=problems(401, 403, 404, 409, 422))
+@router.post("/notices/{notice_id}/send", responses=problems(400, 401, 403, 404, 409, 422, 429))
 async def send_now(
     *,
     notice_id: NoticeId,
@@ -230,7 +230,7 @@ async def send_now(
 @router.post(
     "/applications/{application_id}/interim-notice",
     status_code=201,
-    responses=problems(401, 403, 404, 409, 422),
+    responses=problems(400, 401, 403, 404, 409, 422, 429),
 )
 async def tell_interim(
     *,
@@ -257,7 +257,7 @@ async def tell_interim(
 @router.post(
     "/applications/{application_id}/result-notice",
     status_code=201,
-    responses=problems(401, 403, 404, 409, 422),
+    responses=problems(400, 401, 403, 404, 409, 422, 429),
 )
 async def tell_result_yourself(
     *,
@@ -282,7 +282,7 @@ async def tell_result_yourself(
 @router.post(
     "/applications/{application_id}/invitation",
     status_code=201,
-    responses=problems(401, 403, 404, 409, 422),
+    responses=problems(400, 401, 403, 404, 409, 422, 429),
 )
 async def invite_candidate(
     *,
@@ -302,15 +302,15 @@ async def invite_candidate(
     return await once(run)
 
 
-@router.get("/metrics", responses=problems(401, 403, 422))
+@router.get("/metrics", responses=problems(401, 403, 422, 429))
 async def read_metrics(
     *,
     caller: Counter,
     db: Db,
     kit: Kit,
     now: Now,
-    period_from: Annotated[date | None, Query(alias="from")] = None,
-    period_to: Annotated[date | None, Query(alias="to")] = None,
+    period_from: Annotated[Day | None, Query(alias="from")] = None,
+    period_to: Annotated[Day | None, Query(alias="to")] = None,
 ) -> MetricsOut:
     """The numbers of a period (local dates, both included; the last 90 days unless told)."""
     last = period_to or local_day(now)

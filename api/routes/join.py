@@ -1,8 +1,8 @@
-"""The company's public link: whoever was turned down proves the address and gets the form by mail."""
+"""The company's public link: prove the address by mail, and get the form there."""
 
+from email_validator import EmailNotValidError, validate_email
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
-from email_validator import EmailNotValidError, validate_email
 
 from api import session
 from api.candidate_form import clean
@@ -28,7 +28,7 @@ async def ask(request: Request, company_slug: str, db: Db) -> Response:
 
 @router.post("/join/{company_slug}")
 async def send(
-    request: Request, company_slug: str, db: Db, tools: Kit, now: Now, process: Process
+    request: Request, company_slug: str, db: Db, *, tools: Kit, now: Now, process: Process
 ) -> Response:
     """The same answer for every address; a mail only to those it may concern."""
     await session.check_form(request, process.settings, None)

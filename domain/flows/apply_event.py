@@ -81,6 +81,8 @@ async def apply_event(
         await _act(
             session, tools, company, met.application, said=said, key=noted.dedupe_key, now=now
         )
+    elif noted is not row:
+        await meet_applicant.map_again(session, company, met.application, said)
     emitted = event if noted.effect == "applied" else None
     return Applied(emitted, met.candidate, met.application)
 
@@ -147,6 +149,7 @@ def _meaning(event: Mapping[str, Any]) -> str:
     rejection, interview = event["rejection"] or {}, event["interview"] or {}
     told = [rejection.get(name) for name in ("initiated_by", "reason_id", "reason_type_raw")]
     told += [interview.get(name) for name in ("external_id", "ends_at", "status")]
+    told.append("reason_excluded" in event["holds"])
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 
 
@@ -159,7 +162,7 @@ async def _note(session: AsyncSession, row: AtsEvent) -> AtsEvent | None:
     if await add_once(session, row):
         return row
     chain = await _chain(session, row)
-    own = [one for one in chain if row.delivery_id and one.delivery_id == row.delivery_id]
+    own = [one for one in chain if _same_words(one, row)]
     if own:
         return own[-1]
     if not _is_correction(chain, row):
@@ -175,6 +178,12 @@ async def _chain(session: AsyncSession, row: AtsEvent) -> list[AtsEvent]:
         found.append(there)
         key = f"{row.dedupe_key}#{len(found)}"
     return found
+
+
+def _same_words(one: AtsEvent, row: AtsEvent) -> bool:
+    """The same delivery read again, and understood as before: a replay."""
+    told_before = bool(row.delivery_id) and one.delivery_id == row.delivery_id
+    return told_before and one.meaning == row.meaning
 
 
 def _is_correction(chain: list[AtsEvent], row: AtsEvent) -> bool:

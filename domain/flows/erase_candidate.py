@@ -43,7 +43,7 @@ async def start_erasure(
 
 
 async def _stop(session: AsyncSession, tools: Tools, candidate: Candidate, now: datetime) -> None:
-    """End what goes out and what was agreed; every agency that heard of the person hears of this."""
+    """End what goes out and what was agreed; agencies that heard of the person hear of this."""
     company = await session.get_one(Company, candidate.company_id)
     applications = select(Application.id).where(
         col(Application.company_id) == candidate.company_id,
@@ -54,7 +54,7 @@ async def _stop(session: AsyncSession, tools: Tools, candidate: Candidate, now: 
     for consent in await consents_of(session, candidate):
         if consent.state in {"given", "expired"}:
             await end(session, candidate, consent, now, channel="web", method="erasure")
-        await stop_relays(session, tools, company, consent, "erased", now)
+        await stop_relays(session, tools, company, consent, "erased", now=now)
     await session.flush()
 
 

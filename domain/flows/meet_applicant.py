@@ -130,6 +130,15 @@ async def learn(
     await session.flush()
 
 
+async def map_again(
+    session: AsyncSession, company: Company, application: Application, said: "Said"
+) -> None:
+    """A delivery is read again: what has changed since is how its words map to ours."""
+    _learn_source(company, application, said)
+    session.add(application)
+    await session.flush()
+
+
 def facts_of(told: Mapping[str, Any]) -> dict[str, Any]:
     """The profile fields a canonical candidate fills."""
     numbers = [one["value"] for one in told["phones"]]
@@ -178,14 +187,17 @@ def _learn_application(company: Company, application: Application, said: "Said")
     application.job_title = job.get("title") or application.job_title
     application.department = job.get("department") or application.department
     application.stage = (told["stage"] or {}).get("name") or application.stage
-    source = mapped_source(
-        said.provider, told["source"], said.settings.get("source_map"), company.allowed_sources
-    )
-    application.source = source or application.source
+    _learn_source(company, application, said)
     if told["applied_at"] is not None:
         application.applied_at = datetime.fromisoformat(told["applied_at"])
     if said.event["candidate"] is not None:
         application.hold_for(said.event["holds"], OF_PERSON)
+
+
+def _learn_source(company: Company, application: Application, said: "Said") -> None:
+    told, known = said.event["application"]["source"], said.settings.get("source_map")
+    found = mapped_source(said.provider, told, known, company.allowed_sources)
+    application.source = found or application.source
 
 
 async def _one_at_a_time(

@@ -86,7 +86,7 @@ async def new_my_page_link(
 
 
 async def agencies_offered(session: AsyncSession, company: Company, now: datetime) -> list[Agency]:
-    """Whom a candidate may choose today: agreement in force, licence valid, in Japan; oldest first."""
+    """Whom one may choose today: agreement in force, licence valid, in Japan; oldest first."""
     today = local_day(now)
     in_force = select(AgreementVersion.agreement_id).where(
         col(AgreementVersion.company_id) == company.id,

@@ -6,7 +6,7 @@ from sqlalchemy import exists
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from domain.application import Application
+from domain.application import OF_DECISION, Application
 from domain.business_days import calendar_of, office_moment
 from domain.candidate import Candidate
 from domain.company import Company
@@ -27,12 +27,12 @@ async def open_notice(
     was told already. `auto` sends after the review window in office hours and never later than the
     deadline; `manual` leaves a draft; with `ats_sends` the ATS told, and only an invitation goes.
     """
-    if application.outcome != "rejected" or application.holds:
-        return None
-    if await _told(session, application) or not await _can_be_reached(session, application):
+    if application.outcome != "rejected" or await _told(session, application):
         return None
     if company.notice_mode == "ats_sends":
         return await _ats_told(session, tools, company, application, now)
+    if application.holds or not await _can_be_reached(session, application):
+        return None
     notice = await living_notice(session, application) or await _draft(session, application, now)
     if company.notice_mode == "auto" and notice.state == "draft":
         notice.state = advance(notice.state, "schedule")
@@ -191,15 +191,22 @@ async def _when(
 
 async def _ats_told(
     session: AsyncSession, tools: Tools, company: Company, application: Application, now: datetime
-) -> Notice:
-    """The ATS mailed the result when it rejected: noted as sent; the invitation is to go."""
+) -> Notice | None:
+    """The ATS mailed the result when it rejected: noted as sent; the invitation is to go.
+
+    Holds on the person forbid the invitation, not what the ATS has done; holds on the decision
+    leave open whether there was a rejection at all.
+    """
+    if OF_DECISION & set(application.holds):
+        return None
     notice = await living_notice(session, application) or await _draft(session, application, now)
     notice.state, notice.send_at = advance(notice.state, "told_elsewhere"), None
     notice.sent_at = min(application.outcome_at, now)
     session.add(notice)
     await session.flush()
     await meet_deadlines(session, notice)
-    await invite_by_mail(session, tools, company, application, now)
+    if not application.holds and await _can_be_reached(session, application):
+        await invite_by_mail(session, tools, company, application, now)
     return notice
 
 

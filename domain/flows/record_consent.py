@@ -90,14 +90,15 @@ async def give(
     opened: Opened,
     statement: Statement,
     answer: Answer,
+    *,
     now: datetime,
 ) -> bool:
-    """Record a consent per agency chosen and queue its relay. False: this answer was recorded before.
+    """Record a consent per agency chosen and queue its relay. False: recorded before.
 
     Raises what `check_choices` raises, and `Gone` (`invitation_answered`, `invitation_expired`).
     """
     check_choices(statement, answer.choices)
-    case = await _case(session, tools, opened, statement, answer, now)
+    case = await _case(session, tools, opened, statement, answer, now=now)
     if case is None:
         return False
     await _correct(session, tools, case.candidate, answer.corrections)
@@ -116,13 +117,14 @@ async def decline(
     opened: Opened,
     statement: Statement,
     answer: Answer,
+    *,
     now: datetime,
 ) -> bool:
-    """Record the no: quiet, without a mail, final unless the person comes back. False: known already.
+    """Record the no: quiet, no mail, final unless the person comes back. False: known already.
 
     Raises `Gone` (`invitation_answered`, `invitation_expired`).
     """
-    case = await _case(session, tools, opened, statement, answer, now)
+    case = await _case(session, tools, opened, statement, answer, now=now)
     if case is None or case.invitation.state == "declined":
         return False
     await append(session, case.candidate, "declined", now, **case.evidence)
@@ -136,6 +138,7 @@ async def _case(
     opened: Opened,
     statement: Statement,
     answer: Answer,
+    *,
     now: datetime,
 ) -> _Case | None:
     """Lock what the answer is about; null when this very answer was recorded before."""

@@ -24,7 +24,7 @@ from domain.ports import Letter, Tools, Undeliverable
 from domain.store import add_once, find, lock
 
 LEASE = timedelta(minutes=5)
-"""How long a worker may take over one mail; well above the time limit of a call to the server."""
+"""How long a worker may take over one mail: longer than a call to the server is allowed to take."""
 BACK_OFF = tuple(timedelta(minutes=minutes) for minutes in (5, 15, 60, 180, 360, 720, 1440))
 """After each refusal for now; when it is used up, two days have passed and the mail has bounced."""
 
@@ -49,9 +49,12 @@ async def claim_mail(
 async def mail_sent(
     session: AsyncSession, tools: Tools, tenant_id: str, mail_id: str, now: datetime
 ) -> None:
-    """A server has taken the mail: its content is emptied, and what it was about is told."""
+    """A server has taken the mail: its content is emptied, and what it was about is told.
+
+    Also when the worker was so slow that the mail is queued again: it has gone.
+    """
     mail = await _locked(session, tenant_id, mail_id)
-    if mail is None or mail.state != "sending":
+    if mail is None or mail.state not in {"sending", "queued"}:
         return
     mail.state, mail.sent_at, mail.retry_at, mail.error = "sent", now, None, None
     if not tools.keep_mail:

@@ -58,7 +58,7 @@ async def request_optin_link(
         assert invitation is not None
         ends = long_date(last_day(invitation.expires_at), language(candidate.locale))
         facts = {"optin_url": url, "optin_expires_on": ends}
-        await _mail(session, tools, company, candidate, "join_proof", facts, now)
+        await _mail(session, tools, company, candidate, template="join_proof", facts=facts, now=now)
         return True
     return False
 
@@ -73,7 +73,9 @@ async def request_my_page_link(
     if await _asked_lately(session, candidate, "my_page_link", now):
         return False
     url = await new_my_page_link(session, tools, candidate, now)
-    await _mail(session, tools, company, candidate, "my_page_link", {"my_page": url}, now)
+    await _mail(
+        session, tools, company, candidate, template="my_page_link", facts={"my_page": url}, now=now
+    )
     return True
 
 
@@ -131,6 +133,7 @@ async def _mail(
     tools: Tools,
     company: Company,
     candidate: Candidate,
+    *,
     template: str,
     facts: dict[str, Any],
     now: datetime,

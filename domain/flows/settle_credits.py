@@ -6,7 +6,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import ledger
 from domain.credits import Bucket, Reservation
-from domain.errors import NotFound
 from domain.flows import use_credit
 from domain.flows.announce import announce
 from domain.flows.mature_credit import expire, expire_if_over, is_over, make_available
@@ -20,12 +19,16 @@ async def settle_guarantee(
     session: AsyncSession, _tools: Tools, company_id: str, placement_id: str, now: datetime
 ) -> None:
     """The guarantee of a placement has passed without an early leave: the relay has succeeded."""
+    there = await find(session, Placement, company_id, placement_id)
+    if there is None:
+        return
+    # The relay before its placement: everybody locks in this order.
+    relay = await lock(session, Relay, company_id, there.relay_id)
     placement = await lock(session, Placement, company_id, placement_id)
     if placement.state != "placed" or placement.guarantee_end_on >= today_in_japan(now):
         return
     placement.state, placement.look_at = "guaranteed", None
     session.add(placement)
-    relay = await lock(session, Relay, company_id, placement.relay_id)
     before, relay.state = relay.state, advance(relay.state, "guaranteed")
     if relay.state != before:
         await announce(session, relay, "relay.updated", now)
@@ -56,7 +59,7 @@ async def end_hold(
     """Nobody was hired in time: the credit is free again, or expires if its time is over."""
     reservation = await find(session, Reservation, company_id, reservation_id)
     if reservation is None:
-        raise NotFound
+        return
     book = await ledger.lock_book(session, company_id, reservation.book_id)
     reservation = await lock(session, Reservation, company_id, reservation_id)
     due = reservation.holds_until < today_in_japan(now)

@@ -36,6 +36,7 @@ async def withdraw(
     candidate: Candidate,
     agency_ids: Collection[str] | None,
     now: datetime,
+    *,
     channel: str = "web",
 ) -> list[str]:
     """Take back the consent to these agencies, or to all (null). Twice is the same as once.
@@ -48,10 +49,10 @@ async def withdraw(
     for consent in await consents_of(session, candidate, agency_ids):
         if consent.state in {"given", "expired"}:
             await end(session, candidate, consent, now, channel=channel, method="withdrawal_form")
-            await stop_relays(session, tools, company, consent, "withdrawn", now)
+            await stop_relays(session, tools, company, consent, "withdrawn", now=now)
             ended.append(consent)
     if ended:
-        await _confirm(session, tools, company, candidate, ended, now)
+        await _confirm(session, tools, company, candidate, ended, now=now)
     return [consent.agency_id for consent in ended]
 
 
@@ -107,6 +108,7 @@ async def stop_relays(
     company: Company,
     consent: Consent,
     kind: str,
+    *,
     now: datetime,
 ) -> None:
     """Stop everything under a consent; `kind` is `withdrawn` or `erased`.
@@ -118,7 +120,7 @@ async def stop_relays(
         if relay.forwarded_at is None:
             relay.state, relay.closed_at = advance_relay(relay.state, "withdrawn"), now
             session.add(relay)
-        elif await _is_news(session, tools, company, relay, kind, now):
+        elif await _is_news(session, tools, company, relay, kind, now=now):
             relay.state = advance_relay(relay.state, "withdrawn")
             relay.closed_at = relay.closed_at or now
             await _note(session, relay, kind, "candidate", now)
@@ -151,19 +153,19 @@ async def relays_of(session: AsyncSession, consent: Consent) -> Sequence[Relay]:
 
 
 async def _is_news(
-    session: AsyncSession, tools: Tools, company: Company, relay: Relay, kind: str, now: datetime
+    session: AsyncSession, tools: Tools, company: Company, relay: Relay, kind: str, *, now: datetime
 ) -> bool:
     """Whether the agency has to hear of this stop. A relay withdrawn before was told of then."""
     provided = select(Provision.id).where(
         col(Provision.company_id) == relay.company_id, col(Provision.relay_id) == relay.id
     )
     if (await session.scalars(provided)).first() is not None:
-        return await _stop_notice(session, tools, company, relay, kind, now)
+        return await _stop_notice(session, tools, company, relay, kind, now=now)
     return kind == "erased" or relay.state != "withdrawn"
 
 
 async def _stop_notice(
-    session: AsyncSession, tools: Tools, company: Company, relay: Relay, kind: str, now: datetime
+    session: AsyncSession, tools: Tools, company: Company, relay: Relay, kind: str, *, now: datetime
 ) -> bool:
     """Written once per relay and kind: true when this call wrote it."""
     calendar = calendar_of(company.calendar, tools.holidays)
@@ -195,6 +197,7 @@ async def _confirm(
     company: Company,
     candidate: Candidate,
     ended: Sequence[Consent],
+    *,
     now: datetime,
 ) -> None:
     """Say what was stopped, who was told, and what cannot be undone (domain rules 17.6)."""

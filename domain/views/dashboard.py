@@ -200,7 +200,7 @@ SELECT at, kind, detail, agency, agency_en FROM (
   SELECT met_at, CASE WHEN met_at < due_before THEN 'told_in_time' ELSE 'told_late' END, '', '', ''
   FROM deadline WHERE company_id = :company AND application_id = :application
   UNION ALL
-  SELECT missed_at, 'deadline_missed', due_on::text, '', ''
+  SELECT missed_at, 'deadline_missed', '', '', ''
   FROM deadline WHERE company_id = :company AND application_id = :application
   UNION ALL
   SELECT at, 'hold_cleared', hold, '', ''
@@ -329,14 +329,16 @@ async def relays(
     session: AsyncSession, company_id: str, *, before: str | None = None, limit: int = PAGE
 ) -> Sequence[Row[Any]]:
     """Relays, newest first."""
-    return await _paged(session, _RELAYS, "r.id", company_id, before, limit)
+    return await _paged(session, _RELAYS, "r.id", company_id, before=before, limit=limit)
 
 
 async def applications(
     session: AsyncSession, company_id: str, shown: str, *, before: str | None, limit: int = PAGE
 ) -> Sequence[Row[Any]]:
     """Applications of one of `FILTERS`, newest first."""
-    return await _paged(session, _APPLICATIONS + _FILTERS[shown], "a.id", company_id, before, limit)
+    return await _paged(
+        session, _APPLICATIONS + _FILTERS[shown], "a.id", company_id, before=before, limit=limit
+    )
 
 
 async def notices(
@@ -345,7 +347,7 @@ async def notices(
     """Notices that still have to go out, or those that are done, newest first."""
     chosen = "IN ('draft', 'scheduled')" if waiting else "IN ('sent', 'bounced', 'cancelled')"
     wanted = f"{_NOTICES} AND n.state {chosen}"
-    return await _paged(session, wanted, "n.id", company_id, before, limit)
+    return await _paged(session, wanted, "n.id", company_id, before=before, limit=limit)
 
 
 async def notices_of(
@@ -382,11 +384,11 @@ async def timeline(
     )  # fmt: skip
 
 
-async def credits(
+async def credit_lives(
     session: AsyncSession, company_id: str, *, before: str | None = None, limit: int = PAGE
 ) -> Sequence[Row[Any]]:
     """Credits, newest first, with who holds them for what."""
-    return await _paged(session, _CREDITS, "c.id", company_id, before, limit)
+    return await _paged(session, _CREDITS, "c.id", company_id, before=before, limit=limit)
 
 
 async def credit_steps(
@@ -414,18 +416,18 @@ async def names(
     session: AsyncSession, sealer: Sealer, company_id: str, candidate_ids: Iterable[str]
 ) -> dict[str, str]:
     """The names of these candidates by id; empty where the person was erased."""
-    wanted = sorted(set(candidate_ids))
+    people = sorted(set(candidate_ids))
     found = await _all(
         session,
-        "SELECT id, profile FROM candidate WHERE company_id = :company AND id = ANY(:wanted)"
+        "SELECT id, profile FROM candidate WHERE company_id = :company AND id = ANY(:people)"
         " AND profile IS NOT NULL AND erased_at IS NULL",
         company=company_id,
-        wanted=wanted,
+        people=people,
     )
     sealed = [(row.id, row.profile, "profile") for row in found]
     opened = await vault.open_each(session, sealer, company_id, sealed)
     shown = {one[0]: _name(profile or {}) for one, profile in zip(sealed, opened, strict=True)}
-    return {one: shown.get(one, "") for one in wanted}
+    return {one: shown.get(one, "") for one in people}
 
 
 async def agency_relays(
@@ -447,7 +449,13 @@ def _name(profile: dict[str, Any]) -> str:
 
 
 async def _paged(
-    session: AsyncSession, wanted: str, key: str, company_id: str, before: str | None, limit: int
+    session: AsyncSession,
+    wanted: str,
+    key: str,
+    company_id: str,
+    *,
+    before: str | None,
+    limit: int,
 ) -> Sequence[Row[Any]]:
     values: dict[str, Any] = {"company": company_id, "limit": limit}
     if before is not None:

@@ -40,7 +40,8 @@ WHERE s.company_id = :company AND s.candidate_id = :candidate
 ORDER BY s.created_at DESC, s.id DESC
 """)
 _EVENTS = text("""
-SELECT seq, kind, agency_id, items, shown, locale, channel, method, text_sha256, at, expires_at, hash
+SELECT seq, kind, agency_id, items, shown, locale, channel, method, text_sha256, at, expires_at,
+       hash
 FROM consent_event
 WHERE company_id = :company AND candidate_id = :candidate
 ORDER BY seq

@@ -1,5 +1,6 @@
 """Mail over SMTP. Serialised once; those bytes go out, so that a signature added later holds."""
 
+import asyncio
 import re
 from dataclasses import dataclass
 from email.headerregistry import Address
@@ -13,6 +14,9 @@ import aiosmtplib
 from domain.ports import Letter, Undeliverable
 
 TIMEOUT_SECONDS = 60.0
+"""For one answer of the server."""
+CALL_SECONDS = 180.0
+"""For handing one mail over, from connecting to the last answer."""
 NO_SUCH_ADDRESS = frozenset({550, 551, 553})
 """Replies to RCPT that say that nobody is there (RFC 5321 4.2.3)."""
 _UNFOLDED = frozenset({"list-unsubscribe", "message-id", "references", "in-reply-to"})
@@ -54,15 +58,7 @@ class SmtpMailer:
     async def send(self, letter: Letter) -> None:
         """Hand one mail over; returns once the server has taken it."""
         try:
-            async with aiosmtplib.SMTP(
-                hostname=self.host,
-                port=self.port,
-                username=self.user or None,
-                password=self.password or None,
-                use_tls=self.security == "tls",
-                start_tls=self.security == "starttls",
-                timeout=TIMEOUT_SECONDS,
-            ) as server:
+            async with asyncio.timeout(CALL_SECONDS), self._server() as server:
                 await server.sendmail(
                     self.envelope_sender(letter), [letter.to], written(letter, self.sender)
                 )
@@ -77,6 +73,17 @@ class SmtpMailer:
             raise Undeliverable("server refused", code=refused.code) from None
         except (aiosmtplib.SMTPException, OSError, ValueError) as failed:
             raise Undeliverable(type(failed).__name__) from None
+
+    def _server(self) -> aiosmtplib.SMTP:
+        return aiosmtplib.SMTP(
+            hostname=self.host,
+            port=self.port,
+            username=self.user or None,
+            password=self.password or None,
+            use_tls=self.security == "tls",
+            start_tls=self.security == "starttls",
+            timeout=TIMEOUT_SECONDS,
+        )
 
     def envelope_sender(self, letter: Letter) -> str:
         """Where a later bounce goes: `bounce+<mail id>@`, so that it names its mail."""

@@ -121,4 +121,5 @@ $$ LANGUAGE plpgsql;
 
 CREATE TRIGGER tg_pgqueuer_changed
 AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON pgq.pgqueuer
+WHEN (current_setting('relay.quiet', true) IS DISTINCT FROM 'on')
 EXECUTE FUNCTION pgq.fn_pgqueuer_changed();

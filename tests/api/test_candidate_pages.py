@@ -1,4 +1,4 @@
-"""The pages behind a candidate's link: they read easily, refuse politely, and a GET changes nothing."""
+"""The pages behind a candidate's link: polite, complete, and a GET changes nothing."""
 
 import re
 from urllib.parse import urlencode
@@ -7,9 +7,11 @@ import asyncpg
 import pytest
 
 from api.demo.visitor import _Forms
+from domain.agency import Agency
 from domain.candidate import Candidate
 from domain.consent import Consent, ConsentEvent, ConsentText
-from domain.notice import Mail
+from domain.ids import new_id
+from domain.notice import Mail, Notice
 from domain.relay import Relay
 from tests.applications import an_application, mailbox, one, rows
 from tests.conftest import forward
@@ -42,7 +44,9 @@ def form_of(page, button):
 def fields(form, ticks=(), **changed):
     """What a browser sends: text fields as they stand, the boxes ticked on purpose."""
     kept = [
-        (name, changed.pop(name, value)) for name, value, kind in form["fields"] if kind != "checkbox"
+        (name, changed.pop(name, value))
+        for name, value, kind in form["fields"]
+        if kind != "checkbox"
     ]
     return [*kept, *changed.items(), *ticks]
 
@@ -405,7 +409,10 @@ async def test_the_receipt_and_the_data_can_be_taken_along(runtime, client, pers
     assert receipt["privacy_notices"][0]["sha256"] == kept.sha256
     assert receipt["privacy_notices"][0]["content"]["agreement"] == kept.content["agreement"]
     assert [event["kind"] for event in receipt["events"]] == ["given"]
-    assert receipt["purposes"][0]["pii_information"] == [{"pii_type": "name"}, {"pii_type": "email"}]
+    assert receipt["purposes"][0]["pii_information"] == [
+        {"pii_type": "name"},
+        {"pii_type": "email"},
+    ]
     assert data["profile"]["email"] == PROFILE["email"]
     for page in ("receipt.json", "data.json"):
         assert (await client.get(f"/c/{person.token}/{page}")).status_code == 410
@@ -471,16 +478,23 @@ async def test_what_people_write_is_kept_as_text_and_shown_as_text(client, perso
         assert "𠮷野家" in page.text
 
 
-async def test_the_public_link_answers_the_same_for_every_address(runtime, client, person):
-    path = f"/join/{person.world.company.slug}"
+async def test_the_public_link_answers_the_same_for_every_address(runtime, client, world):
+    await told_person(runtime, world)
+    path = f"/join/{world.company.slug}"
     known = await post(client, path, [("email", PROFILE["email"].upper())])
     unknown = await post(client, path, [("email", "nobody@mail.example")])
     await work(runtime)
-    mails = await mailbox(runtime, person.world.company.id)
+    mails = await mailbox(runtime, world.company.id)
 
     assert (known.status_code, unknown.status_code) == (200, 200)
     assert known.text == unknown.text
-    assert mails == []  # nobody was told a result yet
+    assert [mail["to"] for mail in mails] == [PROFILE["email"]]
+
+
+async def test_the_public_link_writes_to_nobody_who_has_not_heard_the_result(client, person):
+    await post(client, f"/join/{person.world.company.slug}", [("email", PROFILE["email"])])
+
+    assert await rows(person.runtime, person.world.company.id, Mail) == []
 
 
 async def test_the_public_link_mails_the_form_to_whom_it_may_concern_once_an_hour(
@@ -491,11 +505,15 @@ async def test_the_public_link_mails_the_form_to_whom_it_may_concern_once_an_hou
     for _ in range(3):
         await post(client, path, [("email", f" {PROFILE['email']} ")])
     await work(runtime)
-    first = [m for m in await mailbox(runtime, world.company.id) if "お申し込みページ" in m["subject"]]
+    first = [
+        m for m in await mailbox(runtime, world.company.id) if "お申し込みページ" in m["subject"]
+    ]
     forward(clock, minutes=61)
     await post(client, path, [("email", PROFILE["email"])])
     await work(runtime)
-    second = [m for m in await mailbox(runtime, world.company.id) if "お申し込みページ" in m["subject"]]
+    second = [
+        m for m in await mailbox(runtime, world.company.id) if "お申し込みページ" in m["subject"]
+    ]
     page = await client.get(first[0]["links"][0].removeprefix("http://relay.test"))
 
     assert (len(first), len(second)) == (1, 2)
@@ -506,9 +524,6 @@ async def test_the_public_link_mails_the_form_to_whom_it_may_concern_once_an_hou
 
 async def told_person(runtime, world):
     """Somebody who has heard the result."""
-    from domain.ids import new_id  # noqa: PLC0415
-    from domain.notice import Notice  # noqa: PLC0415
-
     application = await an_application(
         runtime, world, profile=dict(PROFILE), outcome="rejected", stage="二次面接"
     )
@@ -525,16 +540,11 @@ async def told_person(runtime, world):
 
 
 @pytest.mark.parametrize("address", ["", "nobody", "a@", "@b.example", "a" * 300 + "@b.example"])
-async def test_the_public_link_takes_only_addresses(client, world, address):
+async def test_the_public_link_takes_only_addresses(runtime, client, world, address):
     answer = await post(client, f"/join/{world.company.slug}", [("email", address)])
 
     assert answer.status_code == 422
-    assert await rows_of_mail(world, client) == []
-
-
-async def rows_of_mail(world, client):
-    runtime = client._transport.app.state.runtime if hasattr(client._transport, "app") else None
-    return await rows(runtime, world.company.id, Mail) if runtime is not None else []
+    assert await rows(runtime, world.company.id, Mail) == []
 
 
 async def test_an_unknown_company_has_no_public_link(client, world):
@@ -543,12 +553,10 @@ async def test_an_unknown_company_has_no_public_link(client, world):
         assert (await post(client, f"/join/{slug}", [("email", "a@b.example")])).status_code == 404
 
 
-async def test_a_company_without_agencies_asks_nothing(runtime, client, world):
+async def test_a_company_without_agencies_asks_nothing(runtime, client):
     other = await make_world(runtime, slug="alone", agencies=1)
     lonely = await invited(runtime, other, profile={**PROFILE, "email": "d@mail.example"})
     async with runtime.database.transaction(agency_id=other.agency.id) as db:
-        from domain.agency import Agency  # noqa: PLC0415
-
         agency = await db.get_one(Agency, other.agency.id)
         agency.state = "suspended"
         db.add(agency)
@@ -556,5 +564,3 @@ async def test_a_company_without_agencies_asks_nothing(runtime, client, world):
 
     assert page.status_code == 410
     assert "ただいま受け付けていません" in page.text
-
-

@@ -5,6 +5,7 @@ import io
 from datetime import date
 
 import pytest
+from sqlalchemy import text
 
 from tests.conftest import api_client
 from tests.factories import make_world, token_for, work
@@ -66,7 +67,7 @@ async def test_credits_are_counted_agency_by_agency(company_api, runtime, world)
     assert [one["pending"] for one in body["agreements"]] == [2, 1]
 
 
-async def test_a_credit_is_reserved_and_used_once(company_api, world, available, clock):
+async def test_a_credit_is_reserved_and_used_once(company_api, world, available):
     held = await hold(company_api, world)
     during = await total(company_api)
     used = await company_api.post(
@@ -182,7 +183,7 @@ async def test_another_companys_reservation_is_not_found(company_api, runtime, w
     assert await total(company_api) == {**ZEROS, "reserved": 1}
 
 
-async def test_entries_explain_a_number(company_api, runtime, world, available, clock):
+async def test_entries_explain_a_number(company_api, runtime, world, available):
     other = await earn(runtime, world, OCTOBER, agency=1)
     await hold(company_api, world)
     every = (await company_api.get(f"{HERE}/entries")).json()["data"]
@@ -213,7 +214,7 @@ async def test_entries_explain_a_number(company_api, runtime, world, available, 
         "actor": world.agency.id,
     }
     assert every[0]["actor"] == world.company_client[0]
-    assert every[0]["from_bucket"], every[0]["to_bucket"] == ("available", "reserved")
+    assert (every[0]["from_bucket"], every[0]["to_bucket"]) == ("available", "reserved")
     assert len({one["id"] for one in every}) == 4
 
 
@@ -250,7 +251,7 @@ async def test_entries_as_a_table(company_api, runtime, world):
     assert rows == [{key: "" if value is None else str(value) for key, value in entry.items()}]
 
 
-async def test_a_month_is_stated_between_two_balances(company_api, runtime, world, available):
+async def test_a_month_is_stated_between_two_balances(company_api, world, available):
     held = (await hold(company_api, world)).json()
     await company_api.post(f"{HERE}/reservations/{held['id']}/use", json={"hired_on": "2026-10-01"})
     april = (await company_api.get(f"{HERE}/statements/2026-04")).json()
@@ -307,7 +308,7 @@ async def test_a_statement_as_a_table(company_api, runtime, world):
 @pytest.mark.parametrize(
     ("month", "code"),
     [("2026-05", "month_in_future"), ("2026-13", "invalid"), ("april", "invalid"),
-     ("0000-01", "invalid_month"), ("9999-12", "month_in_future")],
+     ("0000-01", "invalid"), ("2999-12", "month_in_future")],
 )  # fmt: skip
 async def test_a_month_that_is_none_is_refused(company_api, month, code):
     answer = await company_api.get(f"{HERE}/statements/{month}")
@@ -333,11 +334,9 @@ async def test_an_agencys_program_has_no_door_here(agency_api):
 
 
 @pytest.mark.usefixtures("available")
-async def test_no_word_of_an_opening_enters_the_ledger(company_api, runtime, world, database_url):
+async def test_no_word_of_an_opening_enters_the_ledger(company_api, runtime, world):
     await hold(company_api, world, "山田花子の後任")
     async with runtime.database.transaction(company_id=world.company.id) as db:
-        from sqlalchemy import text  # noqa: PLC0415
-
         found = {
             table: (
                 await db.execute(

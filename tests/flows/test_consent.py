@@ -17,7 +17,7 @@ from domain.invitation import CandidateLink, Invitation
 from domain.notice import Mail
 from domain.relay import FeedItem, Provision, Relay, RelayEvent, StopNotice
 from tests.applications import mailbox, one, rows
-from tests.conftest import START, forward
+from tests.conftest import forward
 from tests.consents import invited
 from tests.factories import make_world, work
 from tests.relays import PROFILE
@@ -51,6 +51,12 @@ async def read_package(person, relay):
             db, runtime.tools, relay.agency_id, relay.id, channel="api", client_id="crc_x",
             now=runtime.clock(),
         )  # fmt: skip
+
+
+async def feed(person):
+    company_id = person.world.company.id
+    async with person.runtime.database.transaction(company_id=company_id) as db:
+        return [item.op for item in (await db.scalars(select(FeedItem))).all()]
 
 
 async def chain(person):
@@ -163,13 +169,7 @@ async def test_what_was_not_on_the_form_is_refused_and_nothing_is_recorded(perso
     agencies = person.world.agencies
     named = {agencies[key].id if key == 0 else key: items for key, items in choices.items()}
     with pytest.raises(Invalid) as refused:
-        async with person.runtime.database.transaction() as db:
-            from domain.flows import record_consent  # noqa: PLC0415
-
-            await record_consent.give(
-                db, person.runtime.tools, await person.open(db), await person.statement(db),
-                record_consent.Answer("a-submission-of-mine", named), person.runtime.clock(),
-            )  # fmt: skip
+        await person.choose(named)
 
     assert refused.value.code == code
     for kind in (Consent, ConsentEvent, ConsentText, Relay, Mail):
@@ -204,7 +204,9 @@ async def test_an_expired_invitation_takes_no_answer(person):
 async def test_corrections_are_kept_and_found_again(person):
     await person.give(
         person.world.agency.id,
-        corrections={"name": "試験 はな子", "phone": "03-1234-5678", "name_kana": "", "desired_job": "経理"},
+        corrections={
+            "name": "試験 はな子", "phone": "03-1234-5678", "name_kana": "", "desired_job": "経理",
+        },
     )  # fmt: skip
     async with person.runtime.database.transaction(company_id=person.world.company.id) as db:
         opened = await person.open(db)
@@ -254,6 +256,7 @@ async def test_a_withdrawal_after_a_read_stops_the_agency_and_asks_for_an_answer
     consent = await one(person.runtime, person.world.company.id, Consent)
 
     assert (relay.state, relay.version) == ("withdrawn", 2)
+    assert await feed(person) == ["remove"]
     assert (stop.kind, stop.state, stop.due_on.isoformat()) == (
         "withdrawn",
         "notified",
@@ -379,7 +382,7 @@ async def test_erasing_twice_is_erasing_once(person):
 
 @pytest.mark.parametrize("_", range(5))
 async def test_a_withdrawal_and_a_read_come_one_after_the_other(person, clock, _):
-    """Whichever is first: no package leaves after the withdrawal, and each that left has its record."""
+    """Whichever is first: no package leaves after the withdrawal; what left has its record."""
     await person.give(person.world.agency.id)
     forward(clock, minutes=31)
     await work(person.runtime)

@@ -1,4 +1,4 @@
-"""From a delivery to what the company knows: once, in any order, and never against the candidate."""
+"""From a delivery to what the company knows: once, in any order, never against the candidate."""
 
 from datetime import timedelta
 from itertools import permutations
@@ -422,13 +422,13 @@ async def test_a_delivery_nobody_read_is_picked_up_again(ats):
 # ---- what cannot be read --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("raw, error", [
+@pytest.mark.parametrize(("raw", "error"), [
     (b"\xff", "not_utf8"),
     (b"{", "not_json"),
     (b'{"type":"application.rejected","timestamp":"2026-06-02T00:00:00Z","data":{}}',
      "application_id_missing"),
-    (b'{"type":"application.rejected","timestamp":"2026-06-02T00:00:00Z",'
-     b'"data":{"application":{"external_id":"a\\u0000"}}}', "application_id_malformed"),
+    ((b'{"type":"application.rejected","timestamp":"2026-06-02T00:00:00Z",'
+     b'"data":{"application":{"external_id":"a\\u0000"}}}'), "application_id_malformed"),
 ])  # fmt: skip
 async def test_what_cannot_be_read_is_kept_and_says_why(ats, raw, error):
     answer = await ats.tell_raw(raw)
@@ -517,7 +517,7 @@ async def test_what_the_candidate_corrected_is_not_overwritten(ats):
     assert (known["given_name"], known["email"]) == ("はな子", "neu@mail.example")
 
 
-@pytest.mark.parametrize("told, kept", [
+@pytest.mark.parametrize(("told", "kept"), [
     ("０９０−１２３４−５６７８", "+819012345678"), ("03-1234-5678", "+81312345678"),
     ("+81(0)90-1234-5678", "+819012345678"), ("+81 90 1234 5678", "+819012345678"),
     ("12345", "12345"), ("0012345678", "0012345678"),
@@ -577,7 +577,7 @@ async def source_of(ats, provider, source, known):
     return (await one(ats, Application)).source
 
 
-@pytest.mark.parametrize("provider, source, known, expected", [
+@pytest.mark.parametrize(("provider", "source", "known", "expected"), [
     ("standard-webhooks", "company_site", {}, "company_site"),
     ("standard-webhooks", "スカウト", {}, "スカウト"),
     ("standard-webhooks", "スカウト", {"スカウト": "scout"}, "scout"),
@@ -668,7 +668,7 @@ async def test_the_contents_of_a_delivery_lie_under_the_person_s_own_key(ats):
         ats.runtime.tools.sealer.open(delivery.events, about=events_about(delivery.id))
 
 
-@pytest.mark.parametrize("order", permutations(["reject_candidate", "merge_candidate"]))
+@pytest.mark.parametrize("order", list(permutations(["reject_candidate", "merge_candidate"])))
 async def test_a_merge_into_an_unknown_record_is_another_number(ats, order):
     for name in order:
         await ats.greenhouse(sample(name))

@@ -22,6 +22,7 @@ from tests.flows.ledger_story import at, balance, count, earn
 pytestmark = pytest.mark.anyio
 
 APRIL = date(2026, 4, 1)
+REMOVE = "DELETE FROM {}"
 COPY = "INSERT INTO {} OVERRIDING SYSTEM VALUE SELECT * FROM {}"
 TABLES = ("book", "credit", "ledger_tx", "ledger_entry", "ledger_balance", "credit_date_change")
 
@@ -112,7 +113,7 @@ async def test_the_app_may_read_the_ledger_and_nothing_else(runtime, world):
     await earn(runtime, world, APRIL)
     changes = [
         *(COPY.format(table, table) for table in TABLES),
-        *("DELETE FROM " + table for table in TABLES),
+        *(REMOVE.format(table) for table in TABLES),
         "UPDATE book SET halted = false",
         "UPDATE credit SET bucket = 2",
         "UPDATE ledger_balance SET qty = 5 WHERE bucket = 2",
@@ -135,7 +136,7 @@ async def test_not_even_the_owner_writes_past_the_function(runtime, world, clock
     refusals = (asyncpg.InsufficientPrivilegeError, asyncpg.RestrictViolationError)
     async with owner(database_url) as connection:
         for table in TABLES:
-            for change in (COPY, "UPDATE {} SET company_id = company_id", "DELETE FROM {}",
+            for change in (COPY, "UPDATE {} SET company_id = company_id", REMOVE,
                            "TRUNCATE {} CASCADE"):  # fmt: skip
                 with pytest.raises(refusals):
                     await connection.execute(change.format(table, table))

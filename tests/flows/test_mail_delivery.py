@@ -8,7 +8,7 @@ from api import jobs, timers
 from api.runtime import Runtime
 from domain.candidate import Candidate
 from domain.deadline import Deadline
-from domain.flows.record_mail_result import BACK_OFF, LEASE, claim_mail
+from domain.flows.record_mail_result import BACK_OFF, LEASE, claim_mail, mail_sent
 from domain.invitation import Invitation
 from domain.notice import Mail, Notice, Suppression
 from tests.applications import HANAKO, an_application, an_interview, one, reject, rows
@@ -151,6 +151,23 @@ async def test_a_worker_that_dies_before_the_server_answered_delays_and_loses_no
     await work(runtime)
 
     assert len(office.taken) == 1
+    assert (await one(runtime, world.company.id, Mail)).state == "sent"
+    assert (await one(runtime, world.company.id, Deadline)).state == "met"
+
+
+async def test_a_worker_that_was_only_slow_has_sent_it(runtime, clock, office):
+    world = await a_notice_on_its_way(runtime, clock)
+    await timers.sweep(runtime, clock())
+    mail = await one(runtime, world.company.id, Mail)
+    async with runtime.database.transaction(company_id=world.company.id) as db:
+        await claim_mail(db, runtime.tools, world.company.id, mail.id, clock())
+    clock.move_to(clock() + LEASE + timedelta(seconds=1))
+    await timers.sweep(runtime, clock())  # queued again, and asked for again …
+    async with runtime.database.transaction(company_id=world.company.id) as db:
+        await mail_sent(db, runtime.tools, world.company.id, mail.id, clock())
+    await work(runtime)  # … but by now the slow one has reported
+
+    assert office.taken == []
     assert (await one(runtime, world.company.id, Mail)).state == "sent"
     assert (await one(runtime, world.company.id, Deadline)).state == "met"
 

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import select, text
 
 from api import jobs, timers
+from api.worker import drain
 from domain import vault
 from domain.application import Application
 from domain.candidate import Candidate
@@ -361,6 +362,42 @@ async def test_someone_without_an_address_is_not_told_and_people_are(runtime, cl
     assert application.external_id in mail["text"]
 
 
+async def test_an_erased_person_hears_nothing(runtime, clock):
+    world = await make_world(runtime)
+    application = await interviewed_and_rejected(runtime, world)
+
+    async def erase(session, _tools, company_id):
+        candidate = await session.get_one(Candidate, (company_id, application.candidate_id))
+        await vault.destroy(session, candidate, "profile", clock())
+        candidate.erased_at, candidate.profile, candidate.email_hmac = clock(), None, None
+        session.add(candidate)
+
+    await in_company(runtime, world, erase)
+    forward(clock, hours=3)
+    await work(runtime)
+
+    assert (await one(runtime, world.company.id, Notice)).state == "cancelled"
+    assert await rows(runtime, world.company.id, Mail) == []
+
+
+async def test_a_row_that_fails_keeps_no_other_waiting(runtime, clock):
+    broken = await make_world(runtime, slug="broken", agencies=0)
+    await interviewed_and_rejected(runtime, broken)
+    world = await make_world(runtime, slug="fine", agencies=0)
+    await interviewed_and_rejected(runtime, world)
+    async with runtime.database.transaction(company_id=broken.company.id) as db:
+        company = await db.get_one(Company, broken.company.id)
+        company.calendar = {"closed_weekdays": [0, 1, 2, 3, 4, 5, 6]}
+    forward(clock, days=2)
+
+    with pytest.raises(ExceptionGroup) as failed:
+        await timers.sweep(runtime, clock())
+    await drain(runtime)
+
+    assert [type(error) for error in failed.value.exceptions] == [Invalid]
+    assert len(await mailbox(runtime, world.company.id, HANAKO_MAIL)) == 1
+
+
 async def test_without_its_required_blocks_nothing_is_sent(runtime, clock):
     world = await make_world(runtime, harassment_contact="", privacy_contact=" ")
     await interviewed_and_rejected(runtime, world)
@@ -482,6 +519,22 @@ async def test_where_the_ats_tells_the_ineligible_get_no_mail(runtime, clock):
     await work(runtime)
 
     assert await rows(runtime, world.company.id, Mail) == []
+
+
+async def test_the_ats_told_also_whom_we_may_not_write_to(runtime, clock):
+    world = await make_world(runtime, notice_mode="ats_sends")
+    held, unclear = [await an_application(runtime, world) for _ in range(2)]
+    for application, hold in ((held, "can_email_false"), (unclear, "reason_unclassified")):
+        await an_interview(runtime, application)
+        await reject(runtime, application, holds=[hold])
+    forward(clock, days=2)
+    await work(runtime)
+    kept = await one(runtime, world.company.id, Deadline, application_id=held.id)
+    owed = await one(runtime, world.company.id, Deadline, application_id=unclear.id)
+
+    assert (kept.state, owed.state) == ("met", "open")
+    assert await rows(runtime, world.company.id, Invitation) == []
+    assert await mailbox(runtime, world.company.id, HANAKO_MAIL) == []
 
 
 # interim notices

@@ -191,7 +191,9 @@ class Story:
 
     async def mails(self, address: str) -> list[dict[str, Any]]:
         async def read() -> list[dict[str, Any]]:
-            return [m for m in (await self.http.get("/dev/mailbox.json")).json() if address in m["to"]]
+            return [
+                m for m in (await self.http.get("/dev/mailbox.json")).json() if address in m["to"]
+            ]
 
         found: list[dict[str, Any]] = await self.again(read)
         return found
@@ -275,7 +277,9 @@ async def place(story: Story, relay: str) -> None:
     day = (await story.now() + timedelta(hours=9)).date().isoformat()
     body = {"started_on": day, "employment_term": "permanent", "attestation": True}
     made = await story.again(
-        lambda: story.agency.post(f"/v1/agency/relays/{relay}/placement", body, key=f"place-{relay}")
+        lambda: story.agency.post(
+            f"/v1/agency/relays/{relay}/placement", body, key=f"place-{relay}"
+        )
     )
     assert made.status_code == 201, made.text
 
@@ -311,7 +315,9 @@ async def everything_came_once(story: Story, relays: list[str]) -> None:
         return created >= set(relays)
 
     await story.until(told)
-    ids = {(kind, relay): set() for _, kind, relay in story.receiver.seen if kind == "relay.created"}
+    ids = {
+        (kind, relay): set() for _, kind, relay in story.receiver.seen if kind == "relay.created"
+    }
     for message, kind, relay in story.receiver.seen:
         if kind == "relay.created":
             ids[kind, relay].add(message)

@@ -5,7 +5,7 @@ import pytest
 from integrations.ats import canonical as c
 
 
-@pytest.mark.parametrize("told, kept", [
+@pytest.mark.parametrize(("told", "kept"), [
     ("hanako@mail.example", "hanako@mail.example"),
     ("  Hanako.S@Mail.EXAMPLE\u3000", "Hanako.S@mail.example"),
     ("a+b_c'd@x.test", "a+b_c'd@x.test"),
@@ -19,7 +19,8 @@ from integrations.ats import canonical as c
     ("a@b-.example", None), ("a@1.2.3.4", None), ("a b@c.example", None), ("@c.example", None),
     ("a@b@", None), ("a@b@c.example", None), ("a\0b@c.example", None), ("a\nb@c.example", None),
     ("a@c.example\r\nBcc: x@y.example", None), ("x" * 65 + "@c.example", None),
-    ("a@" + "b" * 64 + ".example", None), ("", None), (None, None), (7, None), ("\ud800@c.example", None),
+    ("a@" + "b" * 64 + ".example", None), ("", None), (None, None), (7, None),
+    ("\ud800@c.example", None),
 ])  # fmt: skip
 def test_addresses(told, kept):
     assert c.address(told) == kept
@@ -40,11 +41,11 @@ def test_invalid_and_repeated_addresses_are_dropped_and_the_order_kept():
     ]
 
 
-def mail(value, kind="unknown", primary=False):
+def mail(value, kind="unknown", *, primary=False):
     return {"value": value, "type": kind, "primary": primary}
 
 
-@pytest.mark.parametrize("found, expected", [
+@pytest.mark.parametrize(("found", "expected"), [
     ([], None),
     ([mail("w", "work"), mail("p", "personal"), mail("f", "other", primary=True)], "f"),
     ([mail("w", "work"), mail("o", "other"), mail("p", "personal")], "p"),
@@ -55,7 +56,7 @@ def test_the_primary_address(found, expected):
     assert c.primary(found) == expected
 
 
-@pytest.mark.parametrize("names, expected", [
+@pytest.mark.parametrize(("names", "expected"), [
     ({"display_name": "試験 花子", "given_name": "x", "family_name": "y"}, "試験 花子"),
     ({"given_name": "花子", "family_name": "試験"}, "花子 試験"),
     ({"family_name": "試験"}, "試験"),
@@ -69,7 +70,7 @@ def test_a_name_is_kept_as_it_was_entered():
     assert c.text("  \ufa19田\u3000", "name") == "\ufa19田"
 
 
-@pytest.mark.parametrize("told, kept", [
+@pytest.mark.parametrize(("told", "kept"), [
     ("2026-06-02T09:00:00Z", "2026-06-02T09:00:00Z"),
     ("2026-06-02t09:00:00z", "2026-06-02T09:00:00Z"),
     ("2026-06-02 09:00:00+0900", "2026-06-02T00:00:00Z"),

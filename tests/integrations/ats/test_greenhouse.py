@@ -135,7 +135,7 @@ def test_ended_by_the_candidate_is_a_withdrawal():
     assert event["holds"] == []
 
 
-@pytest.mark.parametrize("name, initiator, holds", [
+@pytest.mark.parametrize(("name", "initiator", "holds"), [
     ("We rejected them", "company", []),
     ("WE REJECTED THEM", "company", []),
     ("WE_REJECTED_THEM", "company", []),
@@ -168,7 +168,7 @@ def test_without_a_reason_it_is_unclassified():
     assert event["holds"] == ["reason_unclassified"]
 
 
-@pytest.mark.parametrize("mapped, kind, initiator", [
+@pytest.mark.parametrize(("mapped", "kind", "initiator"), [
     ("company", "application.rejected", "company"),
     ("candidate", "application.withdrawn", "candidate"),
     ("other", "application.rejected", "other"),
@@ -232,7 +232,7 @@ def test_a_confidential_job_is_a_hold():
     assert event["holds"] == ["confidential_job"]
 
 
-@pytest.mark.parametrize("source, expected", [
+@pytest.mark.parametrize(("source", "expected"), [
     ({"id": 1, "name": "A"}, "A"),
     ({"id": 1, "public_name": "B"}, "B"),
     ({"id": 1, "name": "A", "public_name": "B"}, "A"),
@@ -337,7 +337,7 @@ def change(body, path, value):
 APPLICATION = "payload.application"
 
 
-@pytest.mark.parametrize("path, value, code", [
+@pytest.mark.parametrize(("path", "value", "code"), [
     ("action", None, "action_missing"),
     ("action", 7, "action_malformed"),
     ("payload", [], "payload_malformed"),
@@ -376,7 +376,7 @@ def test_what_decides_is_never_guessed(path, value, code):
         read(change(sample("reject_candidate"), path, value))
 
 
-@pytest.mark.parametrize("path, value", [
+@pytest.mark.parametrize(("path", "value"), [
     (f"{APPLICATION}.url", 7),
     (f"{APPLICATION}.source", "x"),
     (f"{APPLICATION}.current_stage", []),
@@ -394,7 +394,7 @@ def test_a_broken_decoration_does_not_keep_the_candidate_waiting(path, value):
     assert event["candidate"]["primary_email"] == "Hanako.Shiken@mail.example"
 
 
-@pytest.mark.parametrize("body, code", [
+@pytest.mark.parametrize(("body", "code"), [
     (b"", "not_json"),
     (b"\xff\xfe", "not_utf8"),
     (escaped({"action": "ping"}).decode().encode("utf-16"), "not_utf8"),

@@ -130,7 +130,7 @@ def test_standard_refuses_one_flipped_byte(at):
     assert not standard.verify(sw(flipped), view(secrets=[SW_SECRET]))
 
 
-@pytest.mark.parametrize("seconds, accepted", [
+@pytest.mark.parametrize(("seconds", "accepted"), [
     (-301, False), (-300, True), (0, True), (300, True), (301, False),
 ])  # fmt: skip
 def test_standard_has_a_window_of_five_minutes_both_ways(seconds, accepted):

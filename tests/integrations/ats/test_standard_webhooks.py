@@ -139,7 +139,7 @@ def test_a_rejection_with_all_its_fields():
     ]
 
 
-@pytest.mark.parametrize("kind, initiated_by, becomes, initiator", [
+@pytest.mark.parametrize(("kind", "initiated_by", "becomes", "initiator"), [
     ("application.rejected", "company", "application.rejected", "company"),
     ("application.rejected", "candidate", "application.withdrawn", "candidate"),
     ("application.rejected", "other", "application.rejected", "other"),
@@ -243,7 +243,7 @@ def test_a_hire_and_a_reversal():
     assert (reverted["application"]["status"], reverted["rejection"]) == ("active", None)
 
 
-@pytest.mark.parametrize("deletion, expected", [
+@pytest.mark.parametrize(("deletion", "expected"), [
     (None, {"kind": "deleted", "application_external_ids": []}),
     ({"kind": "anonymized"}, {"kind": "anonymized", "application_external_ids": []}),
     ({"application_external_ids": [1, "A-2"]},
@@ -273,7 +273,7 @@ def test_unknown_types_make_no_event(kind):
     assert (reading.provider_event, list(reading.events)) == (kind, [])
 
 
-@pytest.mark.parametrize("kind, data, at, code", [
+@pytest.mark.parametrize(("kind", "data", "at", "code"), [
     (None, {}, AT, "type_missing"),
     (7, {}, AT, "type_malformed"),
     ("application.rejected", None, AT, "data_missing"),

@@ -1,0 +1,357 @@
+"""HR's pages: what is due, who opted in, what came of it, which credits there are.
+
+Each page reads in one transaction and changes nothing; the forms are in `dashboard_forms`.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import Response
+from sqlalchemy import Row
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api.deps import Db, Kit, Now
+from api.pages import page
+from api.session import SignedIn, signed_in
+from domain.business_days import local_day
+from domain.candidate import Candidate
+from domain.company import Company
+from domain.credits import Bucket
+from domain.eligibility import failing_reasons
+from domain.flows import report_application as report
+from domain.flows.send_notice import feedback_of
+from domain.ids import pattern
+from domain.notice import LIVING, Notice
+from domain.ports import Tools
+from domain.store import find
+from domain.views import credits as credit_view
+from domain.views import dashboard as view
+
+router = APIRouter(prefix="/dashboard", include_in_schema=False)
+
+Reader = Annotated[SignedIn, signed_in("company")]
+Before = Annotated[str | None, Query(pattern=r"^[a-z]{3}_[0-9a-zA-Z]{1,40}$")]
+Done = Annotated[str, Query(pattern=r"^[a-z_]{0,40}$")]
+ApplicationId = Annotated[str, Path(pattern=pattern("app"))]
+DONE = frozenset({
+    "hold_cleared", "notice_sent", "feedback_saved", "feedback_removed", "decided", "reserved",
+    "released", "used", "replayed",
+})  # fmt: skip
+FAULTS = frozenset({
+    "reason_missing", "outcome_missing", "agency_missing", "opening_missing", "hired_on_missing",
+    "hold_not_set", "overtaken", "not_sendable", "not_rejected", "on_hold", "missing_blocks",
+    "not_editable", "no_credit_available", "book_halted", "reservation_not_open",
+    "reservation_expired", "hired_in_future", "hired_before_available", "feedback_length",
+    "feedback_topic", "feedback_contact", "feedback_salary", "feedback_comparison",
+    "feedback_insult", "feedback_other_person",
+})  # fmt: skip
+"""Refusals that have words of their own; the others share a sentence."""
+CHART = {"wide": (720, 200), "narrow": (340, 200)}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with a form, at which control; `words` are codes of the catalogue."""
+
+    form: str
+    control: str
+    code: str
+    detail: str = ""
+
+    @property
+    def words(self) -> str:
+        """The catalogue's key for what to tell the person."""
+        return f"dashboard.fault_{self.code if self.code in FAULTS else 'other'}"
+
+
+@dataclass(frozen=True)
+class Refilled:
+    """A form to show again: what was entered and what is wrong with it."""
+
+    faults: Sequence[Fault] = ()
+    values: dict[str, str] = field(default_factory=dict)
+    status: int = 200
+
+    def of(self, form: str) -> list[Fault]:
+        """What is wrong with one form of the page."""
+        return [fault for fault in self.faults if fault.form == form]
+
+
+@router.get("")
+async def overview(
+    *, request: Request, person: Reader, db: Db, tools: Kit, now: Now, done: Done = ""
+) -> Response:
+    """What is due, what is late, who opted in, which credits can be used."""
+    company_id, today = person.company_id or "", local_day(now)
+    due = await view.owed(db, company_id)
+    recent = await view.relays(db, company_id, limit=6)
+    months = await view.trend(db, company_id, now)
+    return page(
+        request,
+        "dashboard/overview.html",
+        company=await db.get_one(Company, company_id),
+        due=due,
+        sorted_due=_by_urgency(due, today),
+        months=months,
+        charts={name: chart(months, *size) for name, size in CHART.items()},
+        funnel=await view.funnel(db, company_id, today - timedelta(days=365), today),
+        credits=await credit_view.balances(db, company_id),
+        agencies={one.id: one for one in await view.agencies(db, company_id, now)},
+        relays=recent,
+        connections=await view.connections(db, company_id, now),
+        names=await _names(db, tools, company_id, [*due, *recent]),
+        today=today,
+        done=_known(done),
+    )
+
+
+@router.get("/applications")
+async def applications(
+    *,
+    request: Request,
+    person: Reader,
+    db: Db,
+    tools: Kit,
+    show: Literal["all", "active", "rejected", "withdrawn", "hired", "held"] = "all",
+    before: Before = None,
+) -> Response:
+    """Every application, newest first."""
+    company_id = person.company_id or ""
+    found = await view.applications(db, company_id, show, before=before)
+    return page(
+        request,
+        "dashboard/applications.html",
+        rows=found,
+        names=await _names(db, tools, company_id, found),
+        shown=show,
+        filters=view.FILTERS,
+        following=_following(found),
+    )
+
+
+@router.get("/applications/{application_id}")
+async def application(
+    *,
+    application_id: ApplicationId,
+    request: Request,
+    person: Reader,
+    db: Db,
+    tools: Kit,
+    now: Now,
+    done: Done = "",
+) -> Response:
+    """One application: where it stands, what can be done, and everything that happened."""
+    return await application_page(
+        request, person, db, tools, now=now, application_id=application_id, done=done
+    )
+
+
+async def application_page(
+    request: Request,
+    person: SignedIn,
+    db: AsyncSession,
+    tools: Tools,
+    *,
+    now: Any,
+    application_id: str,
+    done: str = "",
+    again: Refilled | None = None,
+) -> Response:
+    """The page of an application, also with a form to correct."""
+    company_id, again = person.company_id or "", again or Refilled()
+    row = await report.application_of(db, company_id, application_id)
+    company = await db.get_one(Company, company_id)
+    notices = await view.notices_of(db, company_id, application_id)
+    living = next((one for one in notices if _may_edit(one)), None)
+    candidate = await db.get_one(Candidate, (company_id, row.candidate_id))
+    written = await find(db, Notice, company_id, living.id) if living is not None else None
+    return page(
+        request,
+        "dashboard/application.html",
+        status=again.status,
+        application=row,
+        erased=candidate.erased_at is not None,
+        names=await _names(db, tools, company_id, [row]),
+        deadlines=await view.deadlines_of(db, company_id, application_id),
+        notices=notices,
+        living=living,
+        feedback=await feedback_of(db, tools, candidate, written) if written is not None else None,
+        relays=await view.relays_of(db, company_id, application_id),
+        timeline=await view.timeline(db, company_id, application_id),
+        reasons=await failing_reasons(db, company, row, now),
+        may_act=person.has("recruiter", "head"),
+        again=again,
+        done=_known(done),
+    )
+
+
+@router.get("/deadlines")
+async def deadlines(request: Request, person: Reader, db: Db, tools: Kit, now: Now) -> Response:
+    """Who is still waiting for an answer, and who was told last."""
+    company_id, today = person.company_id or "", local_day(now)
+    due, told = await view.owed(db, company_id, 200), await view.answered(db, company_id)
+    return page(
+        request,
+        "dashboard/deadlines.html",
+        sorted_due=_by_urgency(due, today),
+        told=told,
+        names=await _names(db, tools, company_id, [*due, *told]),
+    )
+
+
+@router.get("/notices")
+async def notices(
+    request: Request, person: Reader, db: Db, tools: Kit, before: Before = None
+) -> Response:
+    """Notices that wait to go out, and those that went."""
+    company_id = person.company_id or ""
+    waiting = await view.notices(db, company_id, waiting=True, before=None)
+    gone = await view.notices(db, company_id, waiting=False, before=before)
+    return page(
+        request,
+        "dashboard/notices.html",
+        waiting=waiting,
+        gone=gone,
+        names=await _names(db, tools, company_id, [*waiting, *gone]),
+        following=_following(gone),
+    )
+
+
+@router.get("/relays")
+async def relays(
+    request: Request, person: Reader, db: Db, tools: Kit, before: Before = None
+) -> Response:
+    """Who was introduced to which agency, and how far it got."""
+    company_id = person.company_id or ""
+    found = await view.relays(db, company_id, before=before)
+    return page(
+        request,
+        "dashboard/relays.html",
+        rows=found,
+        names=await _names(db, tools, company_id, found),
+        following=_following(found),
+    )
+
+
+@router.get("/credits")
+async def credits_(
+    *, request: Request, person: Reader, db: Db, now: Now, before: Before = None, done: Done = ""
+) -> Response:
+    """Every credit and its life in sentences; reserve, use, give back."""
+    return await credits_page(request, person, db, now=now, before=before, done=done)
+
+
+async def credits_page(
+    request: Request,
+    person: SignedIn,
+    db: AsyncSession,
+    *,
+    now: Any,
+    before: str | None = None,
+    done: str = "",
+    again: Refilled | None = None,
+) -> Response:
+    """The page of the credits, also with a form to correct."""
+    company_id, again = person.company_id or "", again or Refilled()
+    rows = await view.credit_lives(db, company_id, before=before)
+    return page(
+        request,
+        "dashboard/credits.html",
+        status=again.status,
+        rows=rows,
+        bucket=_bucket,
+        steps=await view.credit_steps(db, company_id, [one.id for one in rows]),
+        credits=await credit_view.balances(db, company_id),
+        agencies={one.id: one for one in await view.agencies(db, company_id, now)},
+        today=local_day(now),
+        may_act=person.has("recruiter", "head"),
+        again=again,
+        done=_known(done),
+        following=_following(rows),
+    )
+
+
+@router.get("/agencies")
+async def agencies(request: Request, person: Reader, db: Db, now: Now) -> Response:
+    """The agencies the company works with, what was agreed, and what came of it."""
+    found = await view.agencies(db, person.company_id or "", now)
+    return page(request, "dashboard/agencies.html", rows=found, today=local_day(now))
+
+
+@router.get("/ats")
+async def ats(
+    *, request: Request, person: Reader, db: Db, tools: Kit, now: Now, done: Done = ""
+) -> Response:
+    """Connections to applicant tracking systems, and what they delivered last."""
+    company_id = person.company_id or ""
+    return page(
+        request,
+        "dashboard/ats.html",
+        connections=await view.connections(db, company_id, now),
+        deliveries=await view.deliveries(db, company_id),
+        base_url=tools.public_url,
+        may_act=person.has("recruiter", "head"),
+        done=_known(done),
+    )
+
+
+def chart(months: Sequence[Row[Any]], width: int, height: int) -> dict[str, Any]:
+    """Where the points of the trend lie in a view box; months without interviews leave a gap."""
+    left, right, top, bottom = 44, 12, 16, 32
+    step = (width - left - right) / max(len(months) - 1, 1)
+    lowest = min([100 * m.on_time / m.judged for m in months if m.judged], default=100.0)
+    floor = min(90, int(lowest // 10 * 10))
+
+    def height_of(percent: float) -> float:
+        return round(top + (100 - percent) / (100 - floor) * (height - top - bottom), 1)
+
+    points = [
+        (round(left + place * step, 1), height_of(100 * one.on_time / one.judged), one)
+        for place, one in enumerate(months)
+        if one.judged
+    ]
+    labels = [
+        (round(left + place * step, 1), one.month)
+        for place, one in enumerate(months)
+        if (len(months) - 1 - place) % (1 if width > CHART["narrow"][0] else 3) == 0
+    ]
+    return {
+        "width": width, "height": height, "points": points, "labels": labels,
+        "left": left, "right": width - right, "base": height - bottom,
+        "lines": [(height_of(value), value) for value in (100, (100 + floor) // 2, floor)],
+    }  # fmt: skip
+
+
+def _by_urgency(due: Sequence[Row[Any]], today: date) -> dict[str, list[Row[Any]]]:
+    """Broken promises, those of today, and those to come."""
+    found: dict[str, list[Row[Any]]] = {"overdue": [], "today": [], "soon": []}
+    for one in due:
+        late = one.state == "missed" or one.due_on < today
+        found["overdue" if late else "today" if one.due_on == today else "soon"].append(one)
+    return found
+
+
+async def _names(
+    db: AsyncSession, tools: Tools, company_id: str, rows: Iterable[Any]
+) -> dict[str, str]:
+    return await view.names(db, tools.sealer, company_id, (row.candidate_id for row in rows))
+
+
+def _following(rows: Sequence[Row[Any]]) -> str | None:
+    return rows[-1].id if len(rows) == view.PAGE else None
+
+
+def _may_edit(notice: Row[Any]) -> bool:
+    return notice.state in LIVING and notice.kind == "rejected" and notice.mail_id is None
+
+
+def _bucket(number: int) -> str:
+    return Bucket(number).name.lower()
+
+
+def _known(done: str) -> str:
+    """A message of ours, never words of the URL."""
+    return done if done in DONE else ""

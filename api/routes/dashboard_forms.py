@@ -1,0 +1,249 @@
+"""What HR does on its pages. Forms work without a script; a refusal shows them again, filled."""
+
+from collections.abc import Awaitable, Callable
+from datetime import date
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request
+from fastapi.responses import RedirectResponse, Response
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api.deps import Db, Kit, Now
+from api.errors import status_of
+from api.routes.dashboard import (
+    ApplicationId,
+    Fault,
+    Refilled,
+    application_page,
+    credits_page,
+)
+from api.session import SignedIn, signed_in
+from api.shapes import utc_text
+from domain.application import HOLDS
+from domain.company import Company
+from domain.errors import Conflict, Halted, Invalid, Refusal
+from domain.flows import report_application as report
+from domain.flows import use_credit
+from domain.flows.send_notice import send_notice
+from domain.flows.understand_delivery import replay_delivery
+from domain.flows.write_feedback import write_feedback
+from domain.ids import is_id, pattern
+
+router = APIRouter(prefix="/dashboard", include_in_schema=False)
+
+Actor = Annotated[SignedIn, signed_in("company", "recruiter", "head")]
+NoticeId = Annotated[str, Path(pattern=pattern("ntc"))]
+ReservationId = Annotated[str, Path(pattern=pattern("rsv"))]
+DeliveryId = Annotated[str, Path(pattern=pattern("dlv"))]
+_LONGEST = 1000
+_LONGEST_OPENING = 200
+_DECISIONS = ("rejected", "withdrawn", "hired", "active")
+
+
+class _Form:
+    """One form that was sent: its values, and what the domain says to them."""
+
+    def __init__(self, name: str, control: str, values: dict[str, str]) -> None:
+        self.name, self.control, self.values = name, control, values
+        self.refilled: Refilled | None = None
+
+    async def run(self, db: AsyncSession, act: Callable[[], Awaitable[Any]]) -> bool:
+        """Do it, in a transaction of its own; false when it was refused."""
+        try:
+            async with db.begin_nested():
+                await act()
+        except (Conflict, Invalid, Halted) as refusal:
+            self.refuse(refusal.code, status_of(refusal), _harmless(refusal))
+            return False
+        return True
+
+    def refuse(self, code: str, status: int = 422, detail: str = "") -> None:
+        """Show the form again with this fault."""
+        fault = Fault(self.name, self.control, code, detail)
+        self.refilled = Refilled([fault], {f"{self.name}.{k}": v for k, v in self.values.items()},
+                                 status)  # fmt: skip
+
+
+async def _sent(request: Request, name: str, control: str, *fields: str) -> _Form:
+    form = await request.form()
+    values = {one: str(form.get(one, "")).replace("\x00", "").strip() for one in fields}
+    return _Form(name, control, values)
+
+
+@router.post("/applications/{application_id}/holds")
+async def clear_hold(
+    *, application_id: ApplicationId, request: Request, person: Actor, db: Db, tools: Kit, now: Now
+) -> Response:
+    """A person says why a hold does not stand in the way."""
+    form = await _sent(request, "hold", "hold-reason", "hold", "reason")
+    hold, reason = form.values["hold"], form.values["reason"]
+    if hold not in HOLDS or not 1 <= len(reason) <= _LONGEST:
+        form.refuse("reason_missing")
+    else:
+        company = await db.get_one(Company, person.company_id)
+        await form.run(
+            db,
+            lambda: report.clear_hold(
+                db, tools, company, application_id,
+                hold=hold, reason=reason, actor=person.member_id, now=now,
+            ),
+        )  # fmt: skip
+    return await _to_application(request, person, db, tools, now, application_id, form,
+                                 "hold_cleared")  # fmt: skip
+
+
+@router.post("/applications/{application_id}/decision")
+async def decide(
+    *, application_id: ApplicationId, request: Request, person: Actor, db: Db, tools: Kit, now: Now
+) -> Response:
+    """How the application ended, or that it goes on."""
+    form = await _sent(request, "decision", "decision-outcome", "outcome")
+    outcome = form.values["outcome"]
+    if outcome not in _DECISIONS:
+        form.refuse("outcome_missing")
+    else:
+        company = await db.get_one(Company, person.company_id)
+        row = await report.application_of(db, company.id, application_id)
+        rejection = {
+            "initiated_by": "candidate" if outcome == "withdrawn" else "company",
+            "reason_id": None, "rejected_at": utc_text(now), "not_before": None,
+        }  # fmt: skip
+        await form.run(
+            db,
+            lambda: report.report_decision(
+                db, tools, company, row, outcome=outcome, at=now, now=now, rejection=rejection
+            ),
+        )
+    return await _to_application(request, person, db, tools, now, application_id, form,
+                                 "decided")  # fmt: skip
+
+
+@router.post("/applications/{application_id}/notices/{notice_id}/send")
+async def send(
+    *,
+    application_id: ApplicationId,
+    notice_id: NoticeId,
+    request: Request,
+    person: Actor,
+    db: Db,
+    tools: Kit,
+    now: Now,
+) -> Response:
+    """The notice goes out now."""
+    form = await _sent(request, "notice", "send-now")
+    await form.run(db, lambda: send_notice(db, tools, person.company_id or "", notice_id, now))
+    return await _to_application(request, person, db, tools, now, application_id, form,
+                                 "notice_sent")  # fmt: skip
+
+
+@router.post("/applications/{application_id}/notices/{notice_id}/feedback")
+async def feedback(
+    *,
+    application_id: ApplicationId,
+    notice_id: NoticeId,
+    request: Request,
+    person: Actor,
+    db: Db,
+    tools: Kit,
+    now: Now,
+) -> Response:
+    """Words for the candidate, through the guard; empty removes them."""
+    form = await _sent(request, "feedback", "feedback", "feedback")
+    said = form.values["feedback"] or None
+    await form.run(db, lambda: write_feedback(db, tools, person.company_id or "", notice_id, said))
+    done = "feedback_saved" if said else "feedback_removed"
+    return await _to_application(request, person, db, tools, now, application_id, form, done)
+
+
+@router.post("/credits/reserve")
+async def reserve(*, request: Request, person: Actor, db: Db, now: Now) -> Response:
+    """Hold a credit for an opening."""
+    form = await _sent(request, "reserve", "reserve-opening", "agency_id", "opening")
+    agency_id, opening = form.values["agency_id"], form.values["opening"]
+    if not is_id(agency_id, "agy"):
+        form.control = "reserve-agency"
+        form.refuse("agency_missing")
+    elif not 1 <= len(opening) <= _LONGEST_OPENING:
+        form.refuse("opening_missing")
+    else:
+        await form.run(
+            db,
+            lambda: use_credit.reserve(
+                db, person.company_id or "",
+                agency_id=agency_id, opening=opening, actor=person.member_id, now=now,
+            ),
+        )  # fmt: skip
+    return await _to_credits(request, person, db, now, form, "reserved")
+
+
+@router.post("/credits/reservations/{reservation_id}/release")
+async def release(
+    *, reservation_id: ReservationId, request: Request, person: Actor, db: Db, now: Now
+) -> Response:
+    """Give a held credit back."""
+    form = await _sent(request, f"hold-{reservation_id}", f"use-{reservation_id}")
+    await form.run(
+        db,
+        lambda: use_credit.release(
+            db, person.company_id or "", reservation_id, actor=person.member_id, now=now
+        ),
+    )
+    return await _to_credits(request, person, db, now, form, "released")
+
+
+@router.post("/credits/reservations/{reservation_id}/use")
+async def use(
+    *, reservation_id: ReservationId, request: Request, person: Actor, db: Db, now: Now
+) -> Response:
+    """The hire was made: the credit is spent."""
+    form = await _sent(request, f"hold-{reservation_id}", f"use-{reservation_id}", "hired_on")
+    hired_on = _day(form.values["hired_on"])
+    if hired_on is None:
+        form.refuse("hired_on_missing")
+    else:
+        await form.run(
+            db,
+            lambda: use_credit.use(
+                db, person.company_id or "", reservation_id,
+                hired_on=hired_on, actor=person.member_id, now=now,
+            ),
+        )  # fmt: skip
+    return await _to_credits(request, person, db, now, form, "used")
+
+
+@router.post("/ats/deliveries/{delivery_id}/replay")
+async def replay(*, delivery_id: DeliveryId, person: Actor, db: Db, now: Now) -> Response:
+    """Read a delivery again. What took effect before takes none again."""
+    await replay_delivery(db, person.company_id or "", delivery_id, now)
+    return RedirectResponse("/dashboard/ats?done=replayed", 303)
+
+
+async def _to_application(  # noqa: PLR0917 - the page's own needs, in its own order
+    request: Request, person: SignedIn, db: Any, tools: Any, now: Any, application_id: str,
+    form: _Form, done: str,
+) -> Response:  # fmt: skip
+    if form.refilled is None:
+        return RedirectResponse(f"/dashboard/applications/{application_id}?done={done}", 303)
+    return await application_page(
+        request, person, db, tools, now=now, application_id=application_id, again=form.refilled
+    )
+
+
+async def _to_credits(  # noqa: PLR0917 - as above
+    request: Request, person: SignedIn, db: Any, now: Any, form: _Form, done: str
+) -> Response:
+    if form.refilled is None:
+        return RedirectResponse(f"/dashboard/credits?done={done}", 303)
+    return await credits_page(request, person, db, now=now, again=form.refilled)
+
+
+def _harmless(refusal: Refusal) -> str:
+    """The guard's own words (rules and listed words); other details are for programs."""
+    return refusal.detail if refusal.code.startswith("feedback_") else ""
+
+
+def _day(given: str) -> date | None:
+    try:
+        return date.fromisoformat(given)
+    except ValueError:
+        return None

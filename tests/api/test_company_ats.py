@@ -1,0 +1,355 @@
+"""HR connects an ATS and sees what it delivered."""
+
+import secrets
+from base64 import b64encode
+
+import pytest
+
+from tests.deliveries import Ats, greenhouse_headers, person, rejection, sample
+from tests.factories import make_world, token_for, work
+
+pytestmark = pytest.mark.anyio
+
+CONNECTIONS = "/v1/company/ats/connections"
+DELIVERIES = "/v1/company/ats/deliveries"
+
+
+@pytest.fixture
+async def ats(runtime, client):
+    return Ats(client, runtime, await make_world(runtime))
+
+
+class Hr:
+    """A program of the company."""
+
+    def __init__(self, client, token):
+        self.client = client
+        self.headers = {"authorization": f"Bearer {token}"}
+
+    async def get(self, path, **params):
+        return await self.client.get(path, params=params, headers=self.headers)
+
+    async def post(self, path, body=None, key=None):
+        headers = {**self.headers, "idempotency-key": key or secrets.token_hex(8)}
+        return await self.client.post(path, json=body, headers=headers)
+
+    async def patch(self, path, body):
+        return await self.client.patch(path, json=body, headers=self.headers)
+
+
+@pytest.fixture
+async def hr(ats):
+    return Hr(ats.client, await token_for(ats.client, ats.world.company_client))
+
+
+def a_connection(**more):
+    return {
+        "provider": "greenhouse",
+        "name": "本社",
+        "secrets": ["gh-doc-secret-4e1d9a7b2c"],
+        "settings": {"reason_map": {"1": "candidate"}},
+        **more,
+    }
+
+
+# ---- connections ----------------------------------------------------------------------------
+
+
+async def test_a_new_connection_hears_at_its_own_address(ats, hr):
+    answer = await hr.post(CONNECTIONS, a_connection())
+    made = answer.json()
+    raw = b'{"action":"ping"}'
+    heard = await ats.client.post(
+        made["webhook_url"],
+        content=raw,
+        headers=greenhouse_headers(raw, "gh-doc-secret-4e1d9a7b2c"),
+    )
+
+    assert answer.status_code == 201
+    assert {name: made[name] for name in made if name not in {"id", "created_at"}} == {
+        "provider": "greenhouse",
+        "name": "本社",
+        "enabled": True,
+        "webhook_url": f"http://relay.test/v1/ats/greenhouse/{made['id']}",
+        "public_keys": [],
+        "settings": {"reason_map": {"1": "candidate"}},
+        "refused_signatures": 0,
+        "last_delivery_at": None,
+    }
+    assert heard.status_code == 200
+
+
+async def test_secrets_and_credentials_are_never_shown(ats, hr):
+    told = a_connection(settings={"api_key": "key-of-the-api", "api_base": "https://ats.example"})
+    made = await hr.post(CONNECTIONS, told)
+    listed = await hr.get(CONNECTIONS)
+    changed = await hr.patch(f"{CONNECTIONS}/{made.json()['id']}", {"name": "x"})
+
+    for answer in (made, listed, changed):
+        assert answer.is_success
+        assert "gh-doc-secret" not in answer.text
+        assert "key-of-the-api" not in answer.text
+    assert made.json()["settings"] == {"api_base": "https://ats.example"}
+
+
+@pytest.mark.parametrize(("told", "code"), [
+    ({"provider": "nobody"}, "unknown_provider"),
+    ({"secrets": ["short"]}, "unusable_keys"),
+    ({"public_keys": ["whpk_x"]}, "unusable_keys"),
+    ({"provider": "standard-webhooks", "secrets": ["not base64"]}, "unusable_keys"),
+    ({"settings": {"reason_map": {"1": "nobody"}}}, "invalid"),
+    ({"settings": {"source_map": {"Indeed": "Not A Code"}}}, "invalid"),
+    ({"settings": {"excluded_reasons": "x"}}, "invalid"),
+    ({"name": ""}, "invalid"), ({"name": "a\0b"}, "invalid"), ({"more": 1}, "invalid"),
+    ({"secrets": "gh-doc-secret-4e1d9a7b2c"}, "invalid"),
+])  # fmt: skip
+async def test_a_connection_that_could_not_work_is_refused(hr, told, code):
+    before = (await hr.get(CONNECTIONS)).json()["data"]
+    answer = await hr.post(CONNECTIONS, a_connection(**told))
+
+    assert (answer.status_code, answer.json()["code"]) == (422, code)
+    assert (await hr.get(CONNECTIONS)).json()["data"] == before
+
+
+async def test_a_repeated_request_makes_one_connection(hr):
+    first = await hr.post(CONNECTIONS, a_connection(), key="k-1")
+    again = await hr.post(CONNECTIONS, a_connection(), key="k-1")
+
+    assert first.json() == again.json()
+    assert len((await hr.get(CONNECTIONS)).json()["data"]) == 3
+
+
+async def test_secrets_rotate_without_a_gap(ats, hr):
+    old, new = ats.world.secrets["greenhouse"], "a-new-secret-of-greenhouse"
+    path = f"{CONNECTIONS}/{ats.world.connections['greenhouse'].id}"
+    raw = b'{"action":"ping"}'
+
+    async def accepted(secret):
+        headers = greenhouse_headers(raw, secret)
+        answer = await ats.client.post(ats.url("greenhouse"), content=raw, headers=headers)
+        return answer.status_code == 200
+
+    before = (await accepted(old), await accepted(new))
+    await hr.patch(path, {"secrets": [new, old]})
+    during = (await accepted(old), await accepted(new))
+    await hr.patch(path, {"secrets": [new]})
+    after = (await accepted(old), await accepted(new))
+
+    assert (before, during, after) == ((True, False), (True, True), (False, True))
+
+
+async def test_a_connection_switched_off_is_not_there(ats, hr):
+    path = f"{CONNECTIONS}/{ats.world.connections['greenhouse'].id}"
+    await ats.greenhouse(sample("ping"))
+    changed = await hr.patch(path, {"enabled": False})
+    off = (await ats.greenhouse(sample("ping"))).status_code
+    await hr.patch(path, {"enabled": True})
+
+    assert changed.json()["enabled"] is False
+    assert off == 404
+    assert (await ats.greenhouse(sample("ping"))).status_code == 200
+
+
+async def test_settings_change_one_by_one(ats, hr):
+    path = f"{CONNECTIONS}/{ats.world.connections['greenhouse'].id}"
+    await hr.patch(path, {"settings": {"source_map": {"A": "event"}, "excluded_reasons": ["7"]}})
+    answer = await hr.patch(path, {"settings": {"excluded_reasons": None}})
+
+    assert answer.json()["settings"] == {"source_map": {"A": "event"}}
+
+
+async def test_a_change_that_could_not_work_changes_nothing(ats, hr):
+    path = f"{CONNECTIONS}/{ats.world.connections['greenhouse'].id}"
+    answer = await hr.patch(path, {"secrets": ["short"], "name": "x"})
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "unusable_keys")
+    assert {row["name"] for row in (await hr.get(CONNECTIONS)).json()["data"]} == {
+        "greenhouse", "standard-webhooks",
+    }  # fmt: skip
+
+
+async def test_the_list_counts_what_was_refused_and_when_something_came(ats, hr):
+    await ats.greenhouse(sample("ping"))
+    await ats.client.post(ats.url("greenhouse"), content=b"{}")
+
+    found = {row["provider"]: row for row in (await hr.get(CONNECTIONS)).json()["data"]}
+    assert found["greenhouse"]["refused_signatures"] == 1
+    assert found["greenhouse"]["last_delivery_at"].startswith("2026-06-02T01:00:0")
+    assert found["standard-webhooks"]["last_delivery_at"] is None
+
+
+# ---- deliveries -----------------------------------------------------------------------------
+
+
+async def test_deliveries_newest_first_with_their_events(ats, hr):
+    now = ats.runtime.clock()
+    await ats.greenhouse(sample("reject_candidate"), "ev-1")
+    await ats.tell("application.rejected", {**person(), **rejection(now)})
+    await ats.tell_raw(b"{", "msg_last")
+    await work(ats.runtime)
+    answer = await hr.get(DELIVERIES)
+
+    newest, second, oldest = answer.json()["data"]
+    assert answer.status_code == 200
+    assert (newest["status"], newest["error"], newest["events"]) == ("failed", "not_json", [])
+    assert (second["provider_event"], second["status"]) == ("application.rejected", "processed")
+    assert second["events"][0]["candidate"]["emails"] == [
+        {"value": "hanako.1@mail.example", "type": "personal", "primary": True}
+    ]
+    assert (oldest["provider"], oldest["provider_event"]) == ("greenhouse", "reject_candidate")
+    assert oldest["events"][0]["provider_event_id"] == "ev-1"
+    assert oldest["events"][0]["type"] == "application.rejected"
+    assert set(oldest) == {
+        "id", "connection_id", "provider", "provider_event", "received_at", "processed_at",
+        "status", "events", "error",
+    }  # fmt: skip
+
+
+async def test_deliveries_of_one_connection_page_by_page(ats, hr):
+    for number in range(5):
+        await ats.greenhouse({"action": f"a{number}"})
+    await ats.tell("webhook.ping", {})
+    await work(ats.runtime)
+    seen, cursor = [], None
+    while True:
+        params = {"connection_id": ats.world.connections["greenhouse"].id, "limit": 2}
+        page = (await hr.get(DELIVERIES, **params, **({"cursor": cursor} if cursor else {}))).json()
+        seen += [row["provider_event"] for row in page["data"]]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+
+    assert seen == ["a4", "a3", "a2", "a1", "a0"]
+
+
+async def replayed(ats, hr, settings):
+    """(the events, the application) before and after a change of settings and a replay."""
+    path = f"{CONNECTIONS}/{ats.world.connections['greenhouse'].id}"
+    await ats.greenhouse(sample("reject_candidate_no_reason_type"))
+    await work(ats.runtime)
+    found = []
+    for _ in range(2):
+        (row,) = (await hr.get(DELIVERIES)).json()["data"]
+        (application,) = (await hr.get("/v1/company/applications")).json()["data"]
+        found.append((row["events"], application))
+        await hr.patch(path, {"settings": settings})
+        answer = await hr.post(f"{DELIVERIES}/{row['id']}/replay")
+        assert (answer.status_code, answer.json()["status"]) == (202, "received")
+        await work(ats.runtime)
+    return found
+
+
+async def test_a_replay_changes_nothing_by_itself(ats, hr):
+    before, after = await replayed(ats, hr, {})
+
+    assert before == after
+    assert before[0][0]["holds"] == ["reason_unclassified"]
+
+
+async def test_a_replay_after_the_sources_were_mapped(ats, hr):
+    before, after = await replayed(ats, hr, {"source_map": {"自社採用サイト": "company_site"}})
+
+    assert (before[1]["source"], after[1]["source"]) == ("自社採用サイト", "company_site")
+    assert before[0] == after[0]
+
+
+async def test_a_replay_after_the_reasons_were_mapped(ats, hr):
+    before, after = await replayed(ats, hr, {"reason_map": {"14": "company"}})
+
+    assert (before[1]["holds"], after[1]["holds"]) == (["reason_unclassified"], [])
+    assert after[0][0]["supersedes"] == before[0][0]["dedupe_key"]
+
+
+async def test_a_replay_after_a_reason_turned_out_to_be_the_candidate_s(ats, hr):
+    before, after = await replayed(ats, hr, {"reason_map": {"14": "candidate"}})
+
+    assert (before[1]["outcome"], after[1]["outcome"]) == ("rejected", "withdrawn")
+    assert after[0][0]["type"] == "application.withdrawn"
+    assert after[0][0]["supersedes"] == before[0][0]["dedupe_key"]
+
+
+async def test_a_failed_delivery_can_be_replayed(ats, hr, runtime, monkeypatch):
+    adapter = runtime.tools.adapters["greenhouse"]
+
+    def broken(*_args):
+        message = "a fault of ours"
+        raise RuntimeError(message)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(adapter, "read", broken)
+        await ats.greenhouse(sample("reject_candidate"))
+        await work(ats.runtime)
+    (failed,) = (await hr.get(DELIVERIES)).json()["data"]
+    await hr.post(f"{DELIVERIES}/{failed['id']}/replay")
+    await work(ats.runtime)
+
+    (mended,) = (await hr.get(DELIVERIES)).json()["data"]
+    assert (failed["status"], failed["error"]) == ("failed", "internal_error")
+    assert (mended["status"], mended["error"]) == ("processed", None)
+    assert mended["events"][0]["type"] == "application.rejected"
+
+
+async def test_what_was_erased_cannot_be_replayed(ats, hr):
+    await ats.greenhouse(sample("reject_candidate"))
+    await work(ats.runtime)
+    await ats.greenhouse(sample("delete_candidate"))
+    await work(ats.runtime)
+    _, first = (await hr.get(DELIVERIES)).json()["data"]
+    answer = await hr.post(f"{DELIVERIES}/{first['id']}/replay")
+
+    assert first["events"] == []
+    assert (answer.status_code, answer.json()["code"]) == (409, "contents_gone")
+
+
+# ---- who may --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("method", "path"), [
+    ("GET", CONNECTIONS), ("POST", CONNECTIONS), ("PATCH", CONNECTIONS + "/{connection}"),
+    ("GET", DELIVERIES), ("POST", DELIVERIES + "/{delivery}/replay"),
+])  # fmt: skip
+async def test_only_the_company_s_programs_with_the_scope_come_in(ats, hr, method, path):
+    await ats.greenhouse(sample("reject_candidate"))
+    await work(ats.runtime)
+    (row,) = (await hr.get(DELIVERIES)).json()["data"]
+    path = path.format(connection=ats.world.connections["greenhouse"].id, delivery=row["id"])
+    body = a_connection() if method == "POST" else {"name": "x"} if method == "PATCH" else None
+    tokens = {
+        "nobody": None,
+        "agency": await token_for(ats.client, ats.world.agency_clients[0]),
+        "no scope": await token_for(ats.client, ats.world.company_client, "credits:read"),
+    }
+    statuses = {}
+    for who, token in tokens.items():
+        headers = {"idempotency-key": "k"} | ({"authorization": f"Bearer {token}"} if token else {})
+        answer = await ats.client.request(method, path, json=body, headers=headers)
+        statuses[who] = answer.status_code
+
+    assert statuses == {"nobody": 401, "agency": 403, "no scope": 403}
+
+
+async def test_another_company_s_rows_are_not_there(ats, hr):
+    other = Ats(ats.client, ats.runtime, await make_world(ats.runtime, slug="other"))
+    await other.greenhouse(sample("reject_candidate"))
+    await work(ats.runtime)
+    theirs = Hr(ats.client, await token_for(ats.client, other.world.company_client))
+    (row,) = (await theirs.get(DELIVERIES)).json()["data"]
+    connection = other.world.connections["greenhouse"].id
+    replayed = await hr.post(f"{DELIVERIES}/{row['id']}/replay")
+    changed = await hr.patch(f"{CONNECTIONS}/{connection}", {"enabled": False})
+    listed = await hr.get(DELIVERIES, connection_id=connection)
+
+    assert (replayed.status_code, changed.status_code) == (404, 404)
+    assert listed.json() == {"data": [], "next_cursor": None}
+
+
+async def test_secrets_are_sealed_at_rest(ats, hr):
+    made = (await hr.post(CONNECTIONS, a_connection())).json()
+    raw = b64encode(b"gh-doc-secret")
+
+    async with ats.runtime.database.transaction(company_id=ats.world.company.id) as db:
+        from domain.delivery import AtsConnection  # noqa: PLC0415
+
+        row = await db.get_one(AtsConnection, (ats.world.company.id, made["id"]))
+    assert b"gh-doc-secret" not in row.secrets
+    assert raw not in row.secrets

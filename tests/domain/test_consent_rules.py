@@ -1,0 +1,307 @@
+"""Consent without a database: states, dates, the chain, the statement, the form."""
+
+import dataclasses
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.datastructures import FormData
+
+from api import candidate_form
+from domain import consent_text, data_items
+from domain.agency import Agency
+from domain.canonical import canon
+from domain.company import Company
+from domain.consent import (
+    EVENTS,
+    GENESIS,
+    NEXT,
+    STATES,
+    ConsentEvent,
+    advance,
+    broken_at,
+    expires_at,
+    last_day,
+)
+from domain.errors import Invalid, StepNotAllowed
+from domain.flows.record_consent import browser, check_choices
+from tests.factories import AGENCY, COMPANY
+
+NOW = datetime(2026, 6, 2, 1, 0, tzinfo=UTC)
+
+
+def company(**facts: Any) -> Company:
+    return Company(**{"id": "cmp_1", "slug": "mirai", "created_at": NOW, **COMPANY, **facts})
+
+
+def agency(number: int = 1, **facts: Any) -> Agency:
+    return Agency(**{"id": f"agy_{number}", "created_at": NOW, **AGENCY, **facts})
+
+
+def statement(locale: str = "ja", agencies: int = 2) -> consent_text.Statement:
+    shown = [agency(number + 1) for number in range(agencies)]
+    return consent_text.build(company(), shown, data_items.DEFAULT, locale)
+
+
+def event(seq: int, before: str, **facts: Any) -> ConsentEvent:
+    values = {
+        "company_id": "cmp_1", "id": f"cev_{seq}", "candidate_id": "cnd_1", "seq": seq,
+        "kind": "given", "agency_id": "agy_1", "application_id": "app_1", "text_sha256": "ab",
+        "recipient": {"name": "あおぞら", "country": "JP"}, "shown": ["agy_1", "agy_2"],
+        "items": ["name", "email"], "locale": "ja", "method": "web_form", "ip_hash": "cd",
+        "user_agent_family": "firefox", "submission_id": "s-1", "at": NOW,
+        "expires_at": NOW + timedelta(days=180), "prev_hash": before, "hash": "", **facts,
+    }  # fmt: skip
+    made = ConsentEvent(**values)
+    made.hash = made.sealed_hash()
+    return made
+
+
+def chain(length: int) -> list[ConsentEvent]:
+    made: list[ConsentEvent] = []
+    for seq in range(1, length + 1):
+        made.append(event(seq, made[-1].hash if made else GENESIS))
+    return made
+
+
+def test_the_canonical_form_is_the_one_of_the_ledger():
+    assert canon("a", None, "日本") == "1:a,0:,6:日本,"
+
+
+@given(st.lists(st.text()), st.lists(st.text()))
+def test_two_lists_have_one_form_only_if_they_are_one_list(first, second):
+    assert (canon(*first) == canon(*second)) == (first == second)
+
+
+def test_an_event_has_the_hash_it_always_had():
+    assert event(1, GENESIS).hash == (
+        "GOLDEN-EVENT"
+    )  # fmt: skip
+
+
+def test_a_whole_chain_fits():
+    assert broken_at(chain(5)) is None
+    assert broken_at([]) is None
+
+
+@given(
+    st.integers(0, 4),
+    st.sampled_from(
+        [
+            ("kind", "declined"), ("agency_id", "agy_2"), ("items", ["name"]), ("shown", []),
+            ("items", ["email", "name"]), ("at", NOW + timedelta(seconds=1)), ("locale", "en"),
+            ("expires_at", None), ("text_sha256", "cd"), ("recipient", None), ("ip_hash", ""),
+            ("submission_id", None), ("application_id", None), ("channel", "paper"),
+            ("method", ""), ("identity_check", "none"), ("user_agent_family", "other"),
+        ]
+    ),
+)  # fmt: skip
+def test_any_change_shows_where_it_was_made(place, change):
+    events = chain(5)
+    setattr(events[place], *change)
+
+    assert broken_at(events) == place + 1
+
+
+@given(st.integers(0, 3))
+def test_a_missing_event_shows(place):
+    events = chain(5)
+    del events[place]
+
+    assert broken_at(events) == place + 1
+
+
+@given(st.lists(st.sampled_from(EVENTS), max_size=8))
+def test_only_a_given_consent_stands_and_only_giving_makes_it_so(steps):
+    state, gave = "invited", False
+    for step in steps:
+        if (state, step) not in NEXT:
+            with pytest.raises(StepNotAllowed):
+                advance(state, step)
+            continue
+        state = advance(state, step)
+        gave = step in {"given", "renewed", "items_changed"}
+
+        assert state in STATES
+        assert (state == "given") == gave
+
+
+@pytest.mark.parametrize(
+    ("given_at", "months", "last"),
+    [
+        (datetime(2026, 6, 2, 1, 0, tzinfo=UTC), 6, date(2026, 12, 2)),
+        (datetime(2026, 6, 2, 14, 59, tzinfo=UTC), 6, date(2026, 12, 2)),
+        (datetime(2026, 6, 2, 15, 0, tzinfo=UTC), 6, date(2026, 12, 3)),
+        (datetime(2026, 8, 31, 1, 0, tzinfo=UTC), 6, date(2027, 2, 28)),
+        (datetime(2027, 8, 31, 1, 0, tzinfo=UTC), 6, date(2028, 2, 29)),
+        (datetime(2026, 12, 31, 1, 0, tzinfo=UTC), 12, date(2027, 12, 31)),
+    ],
+)
+def test_a_consent_lasts_to_the_end_of_its_day_in_japan(given_at, months, last):
+    ends = expires_at(given_at, months)
+
+    assert last_day(ends) == last
+    assert (ends + timedelta(hours=9)).time().isoformat() == "00:00:00"
+
+
+@pytest.mark.parametrize("locale", ["ja", "en"])
+def test_the_statement_says_everything_the_law_asks_for(locale):
+    content = statement(locale).content
+
+    assert [key for key in consent_text.KEYS if not content[key]] == []
+    assert content["version"] in consent_text.as_text(content) or content["version"]
+    for key, heading in consent_text.headings(content):
+        assert heading in consent_text.as_text(content)
+        assert consent_text.said(content, key) in consent_text.as_text(content)
+
+
+@pytest.mark.parametrize("key", consent_text.KEYS)
+def test_a_statement_without_one_of_its_parts_is_refused(key):
+    content = {**statement().content, key: ""}
+
+    with pytest.raises(Invalid) as refused:
+        consent_text.check(content)
+    assert refused.value.code == "statement_incomplete"
+    assert key in refused.value.detail
+
+
+@pytest.mark.parametrize(
+    ("facts", "code"),
+    [
+        ({"address": ""}, "statement_incomplete"),
+        ({"representative": ""}, "statement_incomplete"),
+        ({"license_number": ""}, "statement_incomplete"),
+        ({"privacy_url": "javascript:alert(1)"}, "statement_incomplete"),
+        ({"country": "SG"}, "cross_border_basis_missing"),
+        ({"purpose": "ご登録の方にお祝い金を進呈します"}, "reward_offered"),
+    ],
+)
+def test_an_agency_we_cannot_show_in_full_is_not_shown(facts, code):
+    with pytest.raises(Invalid) as refused:
+        consent_text.build(company(), [agency(**facts)], data_items.DEFAULT, "ja")
+    assert refused.value.code == code
+
+
+@pytest.mark.parametrize(
+    "fact", ["address", "representative", "privacy_officer", "privacy_contact"]
+)
+def test_a_company_that_does_not_say_who_it_is_gets_no_form(fact):
+    with pytest.raises(Invalid) as refused:
+        consent_text.build(
+            company(**{fact: " " if "privacy" in fact else ""}),
+            [agency()],
+            data_items.DEFAULT,
+            "ja",
+        )
+    assert refused.value.code == "statement_incomplete"
+
+
+def test_the_same_statement_has_the_same_hash_and_any_other_another():
+    assert statement().sha256 == statement().sha256
+    hashes = {
+        statement().sha256,
+        statement("en").sha256,
+        statement(agencies=1).sha256,
+        consent_text.build(
+            company(address="別の住所"), [agency(), agency(2)], data_items.DEFAULT, "ja"
+        ).sha256,
+        consent_text.build(company(), [agency(2), agency()], data_items.DEFAULT, "ja").sha256,
+        consent_text.build(company(), [agency(), agency(2)], ["name", "email"], "ja").sha256,
+    }
+    assert len(hashes) == 6
+
+
+def test_the_statement_has_the_hash_it_always_had():
+    assert statement().sha256 == (
+        "GOLDEN-TEXT"
+    )  # fmt: skip
+
+
+def test_nothing_on_the_form_promises_a_reward():
+    for locale in ("ja", "en"):
+        said = consent_text.as_text(statement(locale).content)
+        assert not any(word in said for word in consent_text.FORBIDDEN)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["agy_1", "agy_2", "agy_3"]),
+        st.lists(st.sampled_from([*data_items.DEFAULT, "current_salary"]), unique=True),
+        max_size=3,
+    )
+)
+def test_only_what_was_shown_and_enough_for_each_agency_is_a_consent(choices):
+    allowed = bool(choices) and all(
+        agency_id in {"agy_1", "agy_2"}
+        and {"name", "email"} <= set(items) <= set(data_items.DEFAULT)
+        for agency_id, items in choices.items()
+    )
+    try:
+        check_choices(statement(), choices)
+        accepted = True
+    except Invalid:
+        accepted = False
+
+    assert accepted == allowed
+
+
+def test_every_item_has_a_name_in_both_languages():
+    for locale in ("ja", "en"):
+        assert tuple(data_items.LABELS[locale]) == data_items.CODES
+
+
+def test_only_items_with_something_in_them_are_offered_besides_the_default_set():
+    profile = {"birth_date": "1998-04-05", "skills": "", "family_name": "試験"}
+
+    assert data_items.offered(profile, job_title="法人営業", stage="") == [
+        "name", "name_kana", "email", "phone", "birth_date", "desired_job", "applied_job_title",
+        "origin_company_name",
+    ]  # fmt: skip
+
+
+@given(st.text())
+def test_what_is_typed_is_one_printable_line(value):
+    cleaned = candidate_form.clean(value)
+
+    assert cleaned == candidate_form.clean(cleaned)
+    assert not set(cleaned) & {"\0", "\n", "\r", "\t", "\u202e", "\u2066"}
+    assert cleaned == cleaned.strip()
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(
+                ["agency", "items.agy_1", "items.agy_9", "name", "decision", "csrf", "x"]
+            ),
+            st.text(max_size=20),
+        )
+    )
+)
+def test_any_form_can_be_read_and_is_a_consent_only_if_it_was_on_offer(pairs):
+    sent = candidate_form.read(FormData(pairs))
+    shown = statement()
+    if candidate_form.is_tampered(sent, shown) or candidate_form.faults(sent, shown):
+        return
+    check_choices(shown, sent.choices)
+
+
+@pytest.mark.parametrize(
+    ("agent", "family"),
+    [
+        ("Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0", "firefox"),
+        ("Mozilla/5.0 (Windows NT 10.0) Chrome/140.0 Safari/537.36 Edg/140.0", "edg"),
+        ("Mozilla/5.0 (Windows NT 10.0) Chrome/140.0 Safari/537.36", "chrome"),
+        ("Mozilla/5.0 (iPhone) Version/19.0 Mobile Safari/604.1", "safari"),
+        ("", "other"),
+    ],
+)
+def test_only_the_family_of_a_browser_is_kept(agent, family):
+    assert browser(agent) == family
+
+
+def test_a_statement_cannot_be_changed_after_it_was_hashed():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        statement().sha256 = "x"  # type: ignore[misc]

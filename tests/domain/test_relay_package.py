@@ -1,0 +1,74 @@
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.company import Company
+from domain.data_items import CODES
+from domain.gate import Hearing
+from domain.relay_package import candidate_items, canonical, record_retention_until, use_until
+from tests.factories import COMPANY
+
+NOW = datetime(2026, 6, 2, 1, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("made", "until"),
+    [
+        (datetime(2026, 11, 21, 3, tzinfo=UTC), date(2029, 11, 21)),
+        (datetime(2028, 2, 29, 3, tzinfo=UTC), date(2031, 2, 28)),
+        (datetime(2026, 12, 31, 15, 30, tzinfo=UTC), date(2030, 1, 1)),  # New Year in Japan
+    ],
+)
+def test_records_are_kept_three_years(made, until):
+    assert record_retention_until(made) == until
+
+
+def test_the_lease_is_thirty_five_days_and_never_beyond_the_consent():
+    far, near = NOW + timedelta(days=90), NOW + timedelta(days=3)
+
+    assert use_until(NOW, far) == NOW + timedelta(days=35)
+    assert use_until(NOW, near) == near
+
+
+@given(st.sets(st.sampled_from(CODES)), st.dictionaries(st.sampled_from(CODES), st.text()))
+def test_nothing_leaves_that_was_not_consented_to(consented, profile):
+    company = Company(id="cmp_1", slug="a", created_at=NOW, **COMPANY)
+    items = candidate_items(
+        sorted(consented), profile, company=company, job_title="営業", stage="first", feedback="x"
+    )
+
+    assert set(items) <= consented
+    assert all(items.values())
+    assert list(items) == [code for code in CODES if code in items]
+
+
+def test_the_canonical_form_does_not_depend_on_the_order():
+    assert (
+        canonical({"b": 1, "a": "花"})
+        == canonical({"a": "花", "b": 1})
+        == '{"a":"花","b":1}'.encode()
+    )
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "working", "hours_since_read", "clients", "works"),
+    [
+        (1, 1, None, 0, True),
+        (2, 1, 999, 1, True),
+        (1, 0, None, 1, False),
+        (1, 0, 24, 1, True),
+        (1, 0, 25, 1, False),
+        (0, 0, 1, 1, True),
+        (0, 0, 25, 1, False),
+        (0, 0, None, 1, True),
+        (0, 0, None, 0, False),
+    ],
+)
+def test_a_stop_must_be_able_to_reach_the_agency(
+    endpoints, working, hours_since_read, clients, works
+):
+    read_at = None if hours_since_read is None else NOW - timedelta(hours=hours_since_read)
+
+    assert Hearing(endpoints, working, read_at, clients).works(NOW) is works
