@@ -20,7 +20,10 @@ from domain import jobs as queue
 from domain.flows import open_account
 from domain.flows import rotate_keys as rotate
 
-cli = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+# Typer's own tracebacks print variables, and those hold secrets.
+cli = typer.Typer(
+    no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False
+)
 keys = typer.Typer(no_args_is_help=True, help="The instance's key ring.")
 jobs = typer.Typer(no_args_is_help=True, help="Jobs that were given up and held.")
 ledger = typer.Typer(no_args_is_help=True, help="The ledger of credits.")

@@ -8,7 +8,7 @@ import functools
 import hashlib
 import tomllib
 from collections.abc import Callable, Mapping
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -147,11 +147,20 @@ class Show:
         """`2026年11月` or `Nov 2026`."""
         return f"{value.year}年{value.month}月" if self._locale == "ja" else f"{value:%b %Y}"
 
+    def tick(self, value: date) -> str:
+        """`9月` or `Sep`."""
+        return f"{value.month}月" if self._locale == "ja" else f"{value:%b}"
+
     def until(self, value: datetime) -> str:
         """How long until a moment, or since: in minutes, hours or days, rounded down."""
-        left = value - self._now
-        key = "common.left_" if left >= timedelta(0) else "common.ago_"
-        seconds = int(abs(left).total_seconds())
+        return self._wait("left" if value >= self._now else "ago", value)
+
+    def late(self, value: datetime) -> str:
+        """By how much a promise was broken, so far."""
+        return self._wait("late", value)
+
+    def _wait(self, word: str, value: datetime) -> str:
+        key, seconds = f"common.{word}_", int(abs(value - self._now).total_seconds())
         if seconds < _HOUR:
             return self._t(f"{key}minutes", count=seconds // _MINUTE)
         if seconds < _DAYS_FROM_HOURS * _HOUR:

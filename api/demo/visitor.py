@@ -36,13 +36,15 @@ class Program:
         return await self._send("POST", path, json=body, headers={"idempotency-key": key})
 
     async def _send(self, method: str, path: str, **more: Any) -> Answer:
+        given = more.pop("headers", {})
         for _ in range(2):
-            headers = {**more.pop("headers", {}), "authorization": f"Bearer {self._token}"}
+            if not self._token:
+                self._token = await self._fetch_token()
+            headers = {**given, "authorization": f"Bearer {self._token}"}
             answer = await self._http.request(method, path, headers=headers, **more)
             if answer.status_code != httpx2.codes.UNAUTHORIZED:
                 break
-            self._token = await self._fetch_token()
-            more["headers"] = headers
+            self._token = ""
         if answer.status_code >= httpx2.codes.INTERNAL_SERVER_ERROR:
             raise Refused(f"{method} {path}: {answer.status_code}")
         return answer

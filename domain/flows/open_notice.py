@@ -27,11 +27,13 @@ async def open_notice(
     was told already. `auto` sends after the review window in office hours and never later than the
     deadline; `manual` leaves a draft; with `ats_sends` the ATS told, and only an invitation goes.
     """
-    if application.outcome != "rejected" or await _told(session, application):
+    if application.outcome != "rejected":
         return None
     if company.notice_mode == "ats_sends":
         return await _ats_told(session, tools, company, application, now)
-    if application.holds or not await _can_be_reached(session, application):
+    if application.holds or await _told(session, application):
+        return None
+    if not await _can_be_reached(session, application):
         return None
     notice = await living_notice(session, application) or await _draft(session, application, now)
     if company.notice_mode == "auto" and notice.state == "draft":
@@ -199,12 +201,16 @@ async def _ats_told(
     """
     if OF_DECISION & set(application.holds):
         return None
-    notice = await living_notice(session, application) or await _draft(session, application, now)
-    notice.state, notice.send_at = advance(notice.state, "told_elsewhere"), None
-    notice.sent_at = min(application.outcome_at, now)
-    session.add(notice)
-    await session.flush()
-    await meet_deadlines(session, notice)
+    notice = None
+    if not await _told(session, application):
+        notice = await living_notice(session, application) or await _draft(
+            session, application, now
+        )
+        notice.state, notice.send_at = advance(notice.state, "told_elsewhere"), None
+        notice.sent_at = min(application.outcome_at, now)
+        session.add(notice)
+        await session.flush()
+        await meet_deadlines(session, notice)
     if not application.holds and await _can_be_reached(session, application):
         await invite_by_mail(session, tools, company, application, now)
     return notice

@@ -456,3 +456,30 @@ async def test_secrets_lie_sealed(runtime, world, agency_api):
         stored = (await db.execute(text("SELECT secrets FROM webhook_endpoint"))).scalar_one()
 
     assert made["secret"].removeprefix("whsec_").encode() not in stored
+
+
+async def test_a_degraded_endpoint_gets_one_request_a_second_and_stops_at_once(
+    runtime, clock, world, agency_api
+):
+    async with receiver() as there:
+        await register(agency_api, there.url)
+        await work(runtime)
+        async with runtime.database.transaction(agency_id=world.agency.id) as db:
+            await db.execute(
+                text("UPDATE webhook_endpoint SET state = 'degraded', next_slot_at = :slot"),
+                {"slot": clock() + timedelta(hours=1)},
+            )
+        relay = await forwarded(runtime, world)
+        told = len(there.of("relay.created"))
+        (waiting,) = [one for one in await messages(runtime, world) if one.state == "pending"]
+        await take_back(runtime, relay)
+        await work(runtime)
+        stops = len(there.of("relay.withdrawn"))
+        forward(clock, hours=1)
+        await work(runtime)
+
+    assert (told, waiting.attempts) == (0, 0)
+    assert timedelta(minutes=59) < waiting.next_attempt_at - waiting.created_at
+    assert stops == 1
+    assert len(there.of("relay.created")) == 1
+    assert (await endpoint(runtime, world)).state == "healthy"

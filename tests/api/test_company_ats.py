@@ -79,7 +79,7 @@ async def test_a_new_connection_hears_at_its_own_address(ats, hr):
     assert heard.status_code == 200
 
 
-async def test_secrets_and_credentials_are_never_shown(ats, hr):
+async def test_secrets_and_credentials_are_never_shown(hr):
     told = a_connection(settings={"api_key": "key-of-the-api", "api_base": "https://ats.example"})
     made = await hr.post(CONNECTIONS, told)
     listed = await hr.get(CONNECTIONS)

@@ -77,7 +77,7 @@ def test_two_lists_have_one_form_only_if_they_are_one_list(first, second):
 
 def test_an_event_has_the_hash_it_always_had():
     assert event(1, GENESIS).hash == (
-        "GOLDEN-EVENT"
+        "2d4162898433f808b19dd5d07536e5c37ff43ec2fe8fc3bb85329639f6f69b18"
     )  # fmt: skip
 
 
@@ -151,7 +151,6 @@ def test_the_statement_says_everything_the_law_asks_for(locale):
     content = statement(locale).content
 
     assert [key for key in consent_text.KEYS if not content[key]] == []
-    assert content["version"] in consent_text.as_text(content) or content["version"]
     for key, heading in consent_text.headings(content):
         assert heading in consent_text.as_text(content)
         assert consent_text.said(content, key) in consent_text.as_text(content)
@@ -215,7 +214,7 @@ def test_the_same_statement_has_the_same_hash_and_any_other_another():
 
 def test_the_statement_has_the_hash_it_always_had():
     assert statement().sha256 == (
-        "GOLDEN-TEXT"
+        "08f7d88c83eac64c0ab9d69eb127b2ba0cdd6a86965dc6ad6b8102b837e8fbb9"
     )  # fmt: skip
 
 

@@ -536,6 +536,14 @@ async def test_the_ats_told_also_whom_we_may_not_write_to(runtime, clock):
     assert await rows(runtime, world.company.id, Invitation) == []
     assert await mailbox(runtime, world.company.id, HANAKO_MAIL) == []
 
+    for _ in range(2):
+        await reject(runtime, held, holds=[])
+    forward(clock, hours=3)
+    await work(runtime)
+
+    assert len(await mailbox(runtime, world.company.id, HANAKO_MAIL)) == 1
+    assert len(await rows(runtime, world.company.id, Notice, application_id=held.id)) == 1
+
 
 # interim notices
 

@@ -3,8 +3,12 @@
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from sqlmodel import col, select
+
 from api.runtime import Runtime
+from domain import vault
 from domain.application import Application
+from domain.candidate import Candidate
 from domain.flows import open_account
 from domain.flows.sign_in import enter_by_claim
 from domain.flows.use_credit import reserve
@@ -16,7 +20,12 @@ PEOPLE = (
     "試験 花子", "見本 太郎", "長谷川・ド・サンミゲル アレクサンドリア・マリア・フェルナンダ",
     "例 次郎", "仮名 結衣",
 )  # fmt: skip
-JOBS = ("法人営業", "組込みエンジニア", "経理(課長候補)", "海外事業開発・アライアンス推進マネージャー")
+JOBS = (
+    "法人営業",
+    "組込みエンジニア",
+    "経理(課長候補)",
+    "海外事業開発・アライアンス推進マネージャー",
+)
 
 
 @dataclass
@@ -54,6 +63,10 @@ async def seed(runtime: Runtime, world: World) -> Seeded:
     await earn(runtime, world, date(2026, 7, 1), agency=1)
     await work(runtime)
     async with runtime.database.transaction(company_id=world.company.id) as db:
+        nameless = await db.scalars(select(Candidate).where(col(Candidate.profile).is_(None)))
+        for candidate, name in zip(nameless.all(), PEOPLE, strict=False):
+            await vault.make_keys(db, runtime.tools.sealer, candidate)
+            await vault.set_profile(db, runtime.tools.sealer, candidate, {"display_name": name})
         await reserve(
             db, world.company.id, agency_id=world.agency.id, opening="経理(課長候補)", actor="seed",
             now=runtime.clock(),
@@ -70,8 +83,8 @@ async def seed(runtime: Runtime, world: World) -> Seeded:
     await reject(runtime, held, holds=["reason_unclassified"])
     return Seeded(
         waiting[0], held,
-        await _enter(runtime, company_id=world.company.id, roles=["recruiter", "head"]),
-        await _enter(runtime, agency_id=world.agency.id, roles=["consultant"]),
+        await enter(runtime, "hr", company_id=world.company.id, roles=["recruiter", "head"]),
+        await enter(runtime, "agency", agency_id=world.agency.id, roles=["consultant"]),
     )  # fmt: skip
 
 
@@ -87,13 +100,12 @@ async def _applicant(runtime: Runtime, world: World, number: int) -> Application
     )
 
 
-async def _enter(
-    runtime: Runtime, *, roles: list[str], company_id: str | None = None,
+async def enter(
+    runtime: Runtime, kind: str, *, roles: list[str], company_id: str | None = None,
     agency_id: str | None = None,
 ) -> str:  # fmt: skip
     """Somebody who signs in with a claim link; the cookie."""
     now = runtime.clock()
-    kind = "hr" if company_id else "agency"
     async with runtime.database.transaction(company_id=company_id, agency_id=agency_id) as db:
         member = await open_account.register_member(
             db, runtime.tools.sealer, email=f"{kind}@people.example", name="人事 太郎",

@@ -33,7 +33,7 @@ STANDARD = [
 ]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text()
-    | st.sampled_from(["\0", "\ud800", "2026-06-02T00:00:00Z", "company", "candidate", "a@b.example"]),
+    | st.sampled_from(["\0", "\ud800", "2026-06-02T00:00:00Z", "company", "a@b.example"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=6,
 )  # fmt: skip
@@ -77,7 +77,7 @@ def check(provider, raw):
     try:
         reading = ADAPTERS[provider].read(Incoming(raw, {}, NOW), view())
     except Unreadable as why:
-        assert str(why).isidentifier()
+        assert str(why).isidentifier()  # noqa: PT017 - both ways of ending have their rule
         return
     for event in reading.events:
         json.dumps(event, ensure_ascii=False, allow_nan=True).encode()

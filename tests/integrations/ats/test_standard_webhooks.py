@@ -281,7 +281,8 @@ def test_unknown_types_make_no_event(kind):
     ("application.rejected", someone(), None, "timestamp_missing"),
     ("application.rejected", someone(), "2026-06-02T09:30:00", "timestamp_malformed"),
     ("application.rejected", someone(application=None), AT, "application_id_missing"),
-    ("application.rejected", someone(application={"external_id": ""}), AT, "application_id_missing"),
+    ("application.rejected", someone(application={"external_id": ""}), AT,
+     "application_id_missing"),
     ("application.rejected", someone(application="A-1"), AT, "application_malformed"),
     ("application.rejected", someone(candidate="C-1"), AT, "candidate_malformed"),
     ("application.rejected", someone(rejection=[]), AT, "rejection_malformed"),
@@ -293,7 +294,8 @@ def test_unknown_types_make_no_event(kind):
     ("candidate.deleted", {}, AT, "candidate_id_missing"),
     ("candidate.deleted", {"candidate": {"external_id": "C"}, "deletion": {"kind": "x"}}, AT,
      "deletion_malformed"),
-    ("candidate.merged", {"candidate": {"external_id": "C"}}, AT, "merged_into_external_id_missing"),
+    ("candidate.merged", {"candidate": {"external_id": "C"}}, AT,
+     "merged_into_external_id_missing"),
 ])  # fmt: skip
 def test_what_decides_is_never_guessed(kind, data, at, code):
     with pytest.raises(Unreadable, match=f"^{code}$"):
