@@ -32,6 +32,7 @@ def http_server(runtime: Runtime) -> uvicorn.Server:
         host=runtime.settings.host,
         port=runtime.settings.port,
         log_level="warning",
+        log_config=None,  # its lines go where ours go (api/logs.py), exceptions without their words
         access_log=False,
         proxy_headers=True,
         timeout_graceful_shutdown=10,

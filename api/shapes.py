@@ -117,7 +117,8 @@ def encode_cursor(value: str) -> str:
 def decode_cursor(cursor: str) -> str:
     """The place a cursor names; anything else is refused."""
     try:
-        return _no_nul(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode())
+        padded = cursor + "=" * (-len(cursor) % 4)
+        return _no_nul(base64.b64decode(padded, altchars=b"-_", validate=True).decode())
     except (binascii.Error, ValueError):
         detail = "the cursor is not one of ours"
         raise Invalid(detail, code="invalid_cursor") from None

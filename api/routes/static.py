@@ -15,8 +15,8 @@ mimetypes.add_type("text/javascript", ".js")
 @router.api_route("/static/{path:path}", methods=["GET", "HEAD"])
 async def static_file(path: str, request: Request) -> Response:
     """One file of `api/static`, never anything outside of it."""
-    found = (STATIC / path).resolve()
-    if "\x00" in path or not found.is_relative_to(STATIC) or not found.is_file():
+    found = STATIC if "\x00" in path else (STATIC / path).resolve()
+    if not found.is_relative_to(STATIC) or not found.is_file():
         raise HTTPException(404)
     version = digest(str(found.relative_to(STATIC)))
     tag = f'"{version}"'

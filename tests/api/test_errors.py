@@ -230,3 +230,10 @@ async def test_every_answer_carries_safe_headers(door):
         assert "default-src 'none'" in answer.headers["content-security-policy"]
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["referrer-policy"] == "no-referrer"
+
+
+@pytest.mark.parametrize("path", ["a%00b", "..%2fapp.py", "%2e%2e/pages.py", "vendor", ""])
+async def test_a_strange_static_path_is_not_found(door, path):
+    answer = await door.get(f"/static/{path}")
+
+    assert answer.status_code == 404

@@ -87,7 +87,7 @@ async def test_a_form_without_the_sessions_token_does_nothing(
 
 
 async def test_a_privacy_officer_reads_and_does_not_act(
-    runtime: Runtime, world: World, client: httpx2.AsyncClient, seeded: Seeded
+    runtime: Runtime, world: World, client: httpx2.AsyncClient
 ) -> None:
     cookie = await enter(runtime, "privacy", company_id=world.company.id, roles=["privacy_officer"])
     desk = Desk(client, cookie)
