@@ -4,7 +4,7 @@ import asyncio
 import secrets as random
 import sys
 from collections.abc import Coroutine
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +19,8 @@ from api.settings import Settings
 from domain import jobs as queue
 from domain.flows import open_account
 from domain.flows import rotate_keys as rotate
+from domain.flows.replay_range import replay_range
+from domain.flows.verify_ledger import Report, missing_guards, verify
 
 # Typer's own tracebacks print variables, and those hold secrets.
 cli = typer.Typer(
@@ -193,6 +195,64 @@ def openapi(
     console.print(f"{path} is written.")
 
 
+@cli.command()
+def replay(
+    connection_id: Annotated[str, typer.Argument(help="The ATS connection (ats_…).")],
+    status: Annotated[
+        str, typer.Option(help="Which: failed, ignored or all.")
+    ] = "failed",
+    since: Annotated[
+        str | None, typer.Option(help="Received from this moment on (RFC 3339).")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Received before this moment.")] = None,
+) -> None:
+    """Read kept deliveries again, for example after a mapping was corrected. Effects happen once."""
+    first, last = (datetime.fromisoformat(one) if one else None for one in (since, until))
+    chosen = None if status == "all" else status
+    done = _run(_replay(_runtime(), connection_id, chosen, (first, last)))
+    console.print(f"{done} deliveries are read again.")
+
+
+async def _replay(
+    runtime: Runtime,
+    connection_id: str,
+    status: str | None,
+    span: tuple[datetime | None, datetime | None],
+) -> int:
+    done, after = 0, ""
+    while True:
+        async with runtime.database.transaction() as db:
+            page = await replay_range(
+                db, connection_id, status=status, span=span, after=after, now=runtime.clock()
+            )
+        if not page:
+            await runtime.database.close()
+            return done
+        done, after = done + len(page), page[-1]
+
+
+@ledger.command("verify")
+def verify_ledger(
+    company: Annotated[str | None, typer.Option(help="Only this company's books.")] = None,
+) -> None:
+    """Recompute every book from its entries. Exit code 1 when anything does not agree."""
+    report, missing = _run(_verify(_runtime(), company))
+    for finding in report.findings:
+        console.print(f"[red]{finding}[/]")
+    for guard in missing:
+        console.print(f"[red]missing in the database: {guard}[/]")
+    console.print(f"{report.books} books, {report.transactions} postings verified.")
+    if not report.ok or missing:
+        raise typer.Exit(1)
+
+
+async def _verify(runtime: Runtime, company: str | None) -> tuple[Report, list[str]]:
+    async with runtime.database.transaction() as db:
+        found = await verify(db, company_id=company), await missing_guards(db)
+    await runtime.database.close()
+    return found
+
+
 @keys.command("new")
 def new_keys() -> None:
     """Fresh secrets for the environment: a ring key, a pepper, a signing key. Nothing is stored."""
@@ -271,7 +331,7 @@ async def _on_queue(work: Any) -> Any:
     try:
         async with runtime.database.engine.connect() as connection:
             raw = (await connection.get_raw_connection()).driver_connection
-            return await work(queue.queries(queue.AsyncpgDriver(raw)))
+            return await work(queue.queries_on(raw))
     finally:
         await runtime.database.close()
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 import structlog
@@ -79,12 +79,12 @@ async def work(runtime: Runtime) -> None:
         await runtime.database.close()
 
 
-async def both(runtime: Runtime, ready: Callable[[], Awaitable[None]]) -> None:
+async def both(runtime: Runtime, ready: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """API and worker in one process; `ready` runs once the doors are open."""
     server, stop = http_server(runtime), asyncio.Event()
     serving = asyncio.create_task(server.serve())
     working = asyncio.create_task(keep_working(runtime, stop))
-    while not server.started and not serving.done():
+    while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event
         await asyncio.sleep(0.02)
     telling = asyncio.create_task(ready())
     telling.add_done_callback(lambda task: _end_if_failed(task, server))

@@ -14,7 +14,8 @@ from domain.errors import NotFound
 from domain.relay import Relay
 
 _SET = text(
-    "SELECT set_config('relay.company_id', :company, true), set_config('relay.agency_id', :agency, true)"
+    "SELECT set_config('relay.company_id', :company, true),"
+    " set_config('relay.agency_id', :agency, true)"
 )
 
 

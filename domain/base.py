@@ -26,13 +26,15 @@ class Instant(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_bind_param(self, value: datetime | None, _: Dialect) -> datetime | None:
+        """Refuse what has no zone."""
         if value is not None and value.tzinfo is None:
             message = "an instant needs a zone"
             raise ValueError(message)
         return value
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: datetime | None, _: Dialect) -> datetime | None:
+        """Hand out UTC."""
         return value.astimezone(UTC) if value is not None else None
 
 
@@ -42,6 +44,7 @@ class Xid8(UserDefinedType[int]):
     cache_ok = True
 
     def get_col_spec(self, **_: Any) -> str:
+        """The type's name in SQL."""
         return "xid8"
 
 

@@ -1,4 +1,4 @@
-"""The candidate: one person at one company. What is personal is sealed; what finds is a keyed hash."""
+"""The candidate: one person at one company. The personal is sealed; what finds is a keyed hash."""
 
 from datetime import datetime
 

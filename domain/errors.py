@@ -2,7 +2,7 @@
 
 
 class Refusal(Exception):  # noqa: N818 - the house calls an expected "no" a refusal
-    """A request we understand and turn down. `code` is stable; `detail` never holds personal data."""
+    """A request we understand and turn down: a stable `code`, a `detail` without personal data."""
 
     code = "refused"
 

@@ -1,5 +1,7 @@
 """Work asked for in the transaction that is its reason: a rollback leaves no job, a commit all."""
 
+from typing import Any
+
 from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
 from pgqueuer.adapters.persistence import qb
 from pgqueuer.adapters.persistence.queries import Queries
@@ -19,6 +21,11 @@ def queries(driver: AsyncpgDriver) -> Queries:
     )
 
 
+def queries_on(connection: Any) -> Queries:
+    """The same on an asyncpg connection."""
+    return queries(AsyncpgDriver(connection))
+
+
 async def later(session: AsyncSession, job: str, *ids: str, priority: int = 0) -> None:
     """Ask for a job once this transaction commits. The payload is ids only, first the tenant's.
 
@@ -29,6 +36,6 @@ async def later(session: AsyncSession, job: str, *ids: str, priority: int = 0) -
     if raw is None:  # pragma: no cover - a session always has a driver
         message = "no connection"
         raise RuntimeError(message)
-    await queries(AsyncpgDriver(raw)).enqueue(
+    await queries_on(raw).enqueue(
         job, payload.encode(), priority, dedupe_key=f"{job} {payload}", on_conflict="skip"
     )

@@ -9,7 +9,7 @@ from domain import (
     candidate,
     company,
     consent,
-    credits,
+    credits,  # noqa: A004 - the glossary's word
     deadline,
     delivery,
     instance,

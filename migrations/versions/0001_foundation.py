@@ -633,7 +633,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("company_id", "id", name=op.f("pk_delivery")),
     )
     op.create_index(
-        "ix_delivery_candidate", "delivery", ["company_id", "candidate_id"], unique=False,
+        "ix_delivery_candidate",
+        "delivery",
+        ["company_id", "candidate_id"],
+        unique=False,
         postgresql_where="candidate_id IS NOT NULL",
     )
     op.create_index(
