@@ -3,7 +3,7 @@ PY   ?= python3
 VENV := .venv
 BIN  := $(VENV)/bin
 
-.PHONY: run test check lint format openapi clean
+.PHONY: run test check lint format openapi vendor clean
 
 $(VENV)/.stamp: requirements.lock pyproject.toml
 	$(PY) -m venv --clear $(VENV)
@@ -18,7 +18,7 @@ run: $(VENV)/.stamp
 	@$(BIN)/relay dev
 
 test: $(VENV)/.stamp
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: $(VENV)/.stamp lint test
 
@@ -34,6 +34,9 @@ format: $(VENV)/.stamp
 
 openapi: $(VENV)/.stamp
 	$(BIN)/relay openapi
+
+vendor: $(VENV)/.stamp
+	$(BIN)/python scripts/vendor.py
 
 clean:
 	rm -rf $(VENV) .relay .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 import api.routes
 from api import auth, errors, openapi
 from api.middleware import Doorway
+from api.routes import ats
 from api.runtime import Runtime
 
 
@@ -35,6 +36,7 @@ def create_app(runtime: Runtime) -> FastAPI:
     auth.issuer(runtime.settings)  # without a signing key no process starts
     openapi.install(app)
     errors.install(app)
+    app.router.routes.append(ats.HOT)
     for module in _routers():
         app.include_router(module.router)
     if runtime.settings.mode == "demo":

@@ -82,12 +82,12 @@ def read(form: FormData) -> Sent:
 
 def faults(sent: Sent, statement: Statement) -> list[Fault]:
     """Everything that keeps this from being a consent, in the order of the form."""
-    found = [fault for code in FACTS if (fault := _fact_fault(code, sent.facts[code]))]
+    found: list[Fault] = []
     for agency_id in statement.agency_ids:
         found += _agency_faults(sent, statement, agency_id)
     if not sent.agencies and not found:
         found.append(Fault(f"agency-{statement.agency_ids[0]}", "nothing_chosen"))
-    return found
+    return found + [fault for code in FACTS if (fault := _fact_fault(code, sent.facts[code]))]
 
 
 def is_tampered(sent: Sent, statement: Statement) -> bool:

@@ -198,15 +198,13 @@ def openapi(
 @cli.command()
 def replay(
     connection_id: Annotated[str, typer.Argument(help="The ATS connection (ats_…).")],
-    status: Annotated[
-        str, typer.Option(help="Which: failed, ignored or all.")
-    ] = "failed",
+    status: Annotated[str, typer.Option(help="Which: failed, ignored or all.")] = "failed",
     since: Annotated[
         str | None, typer.Option(help="Received from this moment on (RFC 3339).")
     ] = None,
     until: Annotated[str | None, typer.Option(help="Received before this moment.")] = None,
 ) -> None:
-    """Read kept deliveries again, for example after a mapping was corrected. Effects happen once."""
+    """Read kept deliveries again, e.g. after a mapping was corrected. Effects happen once."""
     first, last = (datetime.fromisoformat(one) if one else None for one in (since, until))
     chosen = None if status == "all" else status
     done = _run(_replay(_runtime(), connection_id, chosen, (first, last)))

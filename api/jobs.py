@@ -1,10 +1,16 @@
-"""The jobs: each reads, calls out with no transaction open, writes. Each may run twice."""
+"""The jobs: each reads, calls out with no transaction open, writes. Each may run twice.
 
+A trouble of the database that passes (a lock, a lost connection) is no reason to put a job aside:
+it is run again at once, a few times.
+"""
+
+import functools
 from collections.abc import Awaitable, Callable
 
 from pgqueuer import PgQueuer
 from pgqueuer.domain.models import Job
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.runtime import Runtime
@@ -13,21 +19,49 @@ Handler = Callable[[Runtime, list[str]], Awaitable[None]]
 HANDLERS: dict[str, Handler] = {}
 """Job name → what to do with the ids of its payload (the tenant's id first)."""
 
+_PASSING = ("08", "40", "53", "55P03", "57")
+"""SQLSTATEs of troubles that pass: connection, conflict, resources, lock timeout, shutdown."""
+_TRIES = 3
+
 
 def job(name: str) -> Callable[[Handler], Handler]:
     """Register a handler under the name flows ask for it by (`domain.jobs.later`)."""
 
     def keep(handler: Handler) -> Handler:
-        HANDLERS[name] = handler
-        return handler
+        HANDLERS[name] = _patient(handler)
+        return HANDLERS[name]
 
     return keep
+
+
+def passes(error: Exception) -> bool:
+    """Whether this is a trouble that passes by itself."""
+    if isinstance(error, OSError | TimeoutError):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    state = getattr(error.orig, "sqlstate", None) or "08"
+    return error.connection_invalidated or state.startswith(_PASSING)
 
 
 def register(queue: PgQueuer, runtime: Runtime) -> None:
     """Give the queue every handler. A job that fails is held, listed and requeued by the CLI."""
     for name, handler in HANDLERS.items():
         queue.entrypoint(name, on_failure="hold", accepts_context=False)(_bound(handler, runtime))
+
+
+def _patient(handler: Handler) -> Handler:
+    @functools.wraps(handler)
+    async def run(runtime: Runtime, ids: list[str]) -> None:
+        for left in reversed(range(_TRIES)):
+            try:
+                return await handler(runtime, ids)
+            except Exception as error:
+                if not (left and passes(error)):
+                    raise
+        return None
+
+    return run
 
 
 def _bound(handler: Handler, runtime: Runtime) -> Callable[[Job], Awaitable[None]]:

@@ -3,6 +3,7 @@
 import re
 import secrets
 import time
+from http import HTTPStatus
 from typing import Any
 
 import structlog
@@ -34,6 +35,7 @@ _HEADERS = {
 }
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _QUIET_ROUTES = frozenset({"/healthz", "/readyz", "/metrics", "/static/{path:path}"})
+_DOOR = "/v1/ats/{provider}/{connection_id}"  # a delivery that was kept is a row; it needs no line
 _HSTS = "max-age=31536000; includeSubDomains"
 
 
@@ -87,7 +89,7 @@ def _note(scope: Scope, status: int, seconds: float) -> None:
     route = getattr(scope.get("route"), "path", "none")
     method = scope["method"] if scope["method"] in _METHODS else "other"
     metrics.observe(method, route, status, seconds)
-    if route not in _QUIET_ROUTES:
+    if route not in _QUIET_ROUTES and not (route == _DOOR and status < HTTPStatus.BAD_REQUEST):
         milliseconds = round(seconds * 1000, 1)
         log.info("request", method=method, route=route, status=status, milliseconds=milliseconds)
 

@@ -18,6 +18,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from domain.business_days import JST
+from domain.views.metrics import FEW
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
@@ -170,6 +171,10 @@ class Show:
     def share(self, part: int, whole: int) -> str:
         """`97.5 %` of something, or a dash where there is nothing to divide by."""
         return f"{percent(part, whole):g}%" if whole else self._t("common.nothing")
+
+    def people(self, count: int) -> str:
+        """How many people a breakdown has: never an exact number below five (nobody is shown)."""
+        return f"<{FEW}" if count < FEW else self.number(count)
 
     def number(self, value: float | None) -> str:
         """`1,234`."""

@@ -1,4 +1,4 @@
-"""What a running process holds: settings, clock, database, tools. Made once, handed in everywhere."""
+"""What a running process holds: settings, clock, database, tools. Made once, handed in."""
 
 import base64
 import hashlib

@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from types import FrameType
 from typing import Any, TypeVar
 
 import structlog
@@ -17,6 +18,7 @@ from api.worker import Worker
 log = structlog.get_logger()
 T = TypeVar("T")
 _RESTART_SECONDS = 1.0
+_ENDINGS = (signal.SIGINT, signal.SIGTERM)
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
@@ -25,7 +27,32 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         return runner.run(work)
 
 
-def http_server(runtime: Runtime) -> uvicorn.Server:
+class Server(uvicorn.Server):
+    """Uvicorn that ends when it is told to and leaves the rest of the process to us.
+
+    Its own raises the signal again after the last answer: that would end the process before its
+    worker, or leave the demo's database behind.
+    """
+
+    told_to_end = False
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Listen to Ctrl-C and SIGTERM while serving; the second Ctrl-C does not wait."""
+        before = {name: signal.signal(name, self.handle_exit) for name in _ENDINGS}
+        try:
+            yield
+        finally:
+            for name, handler in before.items():
+                signal.signal(name, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Remember that the end was wanted."""
+        self.told_to_end = True
+        super().handle_exit(sig, frame)
+
+
+def http_server(runtime: Runtime) -> Server:
     """Uvicorn over the app, without its own access log: paths may hold links."""
     config = uvicorn.Config(
         create_app(runtime),
@@ -38,7 +65,7 @@ def http_server(runtime: Runtime) -> uvicorn.Server:
         timeout_graceful_shutdown=10,
         server_header=False,
     )
-    return uvicorn.Server(config)
+    return Server(config)
 
 
 async def keep_working(runtime: Runtime, stop: asyncio.Event) -> None:
@@ -64,14 +91,17 @@ async def _end_with(worker: Worker, stop: asyncio.Event) -> None:
 
 async def serve(runtime: Runtime) -> None:
     """The API alone; Ctrl-C or SIGTERM ends it when open requests are answered."""
-    await http_server(runtime).serve()
+    try:
+        await http_server(runtime).serve()
+    finally:
+        await runtime.database.close()
 
 
 async def work(runtime: Runtime) -> None:
     """A worker alone; Ctrl-C or SIGTERM ends it when jobs in hand are done."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for name in (signal.SIGINT, signal.SIGTERM):
+    for name in _ENDINGS:
         loop.add_signal_handler(name, stop.set)
     try:
         await keep_working(runtime, stop)
@@ -84,20 +114,27 @@ async def both(runtime: Runtime, ready: Callable[[], Coroutine[Any, Any, None]])
     server, stop = http_server(runtime), asyncio.Event()
     serving = asyncio.create_task(server.serve())
     working = asyncio.create_task(keep_working(runtime, stop))
-    while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event
-        await asyncio.sleep(0.02)
-    telling = asyncio.create_task(ready())
+    telling = asyncio.create_task(_once_open(server, ready))
     telling.add_done_callback(lambda task: _end_if_failed(task, server))
     try:
-        await serving
+        await asyncio.wait([serving])
     finally:
+        server.should_exit = True
         stop.set()
         telling.cancel()
-        await asyncio.gather(working, telling, return_exceptions=True)
-    if telling.done() and not telling.cancelled():
+        await asyncio.gather(serving, working, telling, return_exceptions=True)
+        await runtime.database.close()
+    serving.result()
+    if telling.done() and not telling.cancelled() and not server.told_to_end:
         telling.result()
 
 
-def _end_if_failed(task: asyncio.Task[None], server: uvicorn.Server) -> None:
+async def _once_open(server: Server, ready: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    while not server.started:  # noqa: ASYNC110 - uvicorn has no event
+        await asyncio.sleep(0.02)
+    await ready()
+
+
+def _end_if_failed(task: asyncio.Task[None], server: Server) -> None:
     if not task.cancelled() and task.exception() is not None:
         server.should_exit = True

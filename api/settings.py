@@ -28,7 +28,7 @@ class Settings(BaseSettings):
     """Key ring `name:base64-of-32-bytes,…`, newest first."""
     pepper: SecretStr | None = None
     signing_key: SecretStr | None = None
-    """EC P-256 private key (PEM) that signs access tokens; previous public keys in `signing_keys_old`."""
+    """EC P-256 private key (PEM) that signs access tokens; older ones in `signing_keys_old`."""
     signing_keys_old: SecretStr | None = None
     mode: Literal["production", "demo", "test"] = "production"
     allow_private_networks: bool = False

@@ -36,8 +36,14 @@ from api.demo import place
 from api.runtime import Runtime, app_password, owner_url
 from api.settings import Settings
 from bench import floor
+from domain.flows import open_account
 
 CONNECTIONS = 16
+COMPANY = {
+    "slug": "bench", "name": "bench", "address": "bench", "representative": "bench",
+    "contact": "bench", "harassment_contact": "bench", "privacy_officer": "bench",
+    "privacy_contact": "bench",
+}  # fmt: skip
 AIM = 0.6
 
 
@@ -62,7 +68,7 @@ class Bench:
                 self._measure(settings)
             finally:
                 if server is not None:
-                    server.cleanup()
+                    server.stop()
 
     def _measure(self, settings: Settings) -> None:
         schema.run_upgrade(owner_url(settings), app_password(settings))
@@ -112,13 +118,16 @@ def _spread(ratios: list[float]) -> str:
 
 
 async def _connection(settings: Settings) -> tuple[str, str]:
-    from api.demo.show import accounts  # noqa: PLC0415
-
-    runtime = Runtime.build(settings)
-    demo = await accounts(runtime)
+    """A company with a Greenhouse connection: its path and its secret."""
+    runtime, secret = Runtime.build(settings), secrets.token_hex(24)
+    now, sealer = runtime.clock(), runtime.tools.sealer
+    async with runtime.database.transaction() as db:
+        company = await open_account.open_company(db, now=now, **COMPANY)
+        made = await open_account.connect_ats(
+            db, sealer, company.id, provider="greenhouse", name="bench", secrets=[secret], now=now
+        )
     await runtime.database.close()
-    there = next(one for one in demo["ats"] if one["provider"] == "greenhouse")
-    return f"/v1/ats/greenhouse/{there['connection_id']}", there["secret"]
+    return f"/v1/ats/greenhouse/{made.id}", secret
 
 
 async def _execute(dsn: str, statement: str) -> None:

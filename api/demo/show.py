@@ -3,6 +3,7 @@
 import contextlib
 import json
 import secrets
+import signal
 from base64 import b64encode
 from dataclasses import dataclass
 from datetime import date
@@ -12,6 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import schema, serve
 from api.demo import clock, facts, history, place
@@ -66,26 +68,34 @@ class Demo:
 
     def run(self) -> None:
         """Install what is missing, open the doors, tell the story, stay until Ctrl-C."""
-        settings = place.with_keys(self.settings)
-        with self.console.status("Starting PostgreSQL …"):
-            settings, server = place.with_database(settings)
-        try:
+        signal.signal(signal.SIGTERM, _end)
+        with self.console.status("Waiting for the last run to end …"):
+            alone = contextlib.ExitStack()
+            alone.enter_context(place.alone(self.settings.data_dir))
+        with alone:
+            self._run(place.with_keys(self.settings))
+
+    def _run(self, settings: Settings) -> None:
+        with contextlib.ExitStack() as ending:
+            with self.console.status("Starting PostgreSQL …"):
+                settings, server = place.with_database(settings)
+            if server is not None:
+                ending.callback(server.stop)
             with self.console.status("Applying migrations …"):
                 schema.run_upgrade(owner_url(settings), app_password(settings))
             serve.run(self._stay(Runtime.build(settings)))
-        finally:
-            if server is not None:
-                server.cleanup()
 
     async def _stay(self, runtime: Runtime) -> None:
         await clock.load(runtime)
-        if self.with_history:
+        kept = await facts.read(runtime, _FACT)
+        if self.with_history and kept is None:
             await history.begin(runtime)
-        demo = await accounts(runtime)
+        demo = await accounts(runtime, kept)
         await serve.both(runtime, lambda: self._open(runtime, demo))
 
     async def _open(self, runtime: Runtime, demo: dict[str, Any]) -> None:
-        if self.with_history and not await history.is_over(runtime):
+        begun = self.with_history and await history.has_begun(runtime)
+        if begun and not await history.is_over(runtime):
             await self._play(runtime, demo)
         demo["hr_login_url"] = await _sign_in_url(runtime, demo)
         _write(runtime.settings.data_dir / "demo.json", demo)
@@ -100,47 +110,52 @@ class Demo:
             )
 
 
-async def accounts(runtime: Runtime) -> dict[str, Any]:
+def _end(*_: object) -> None:
+    """SIGTERM outside of the doors' own time ends like Ctrl-C: what was started is stopped."""
+    raise SystemExit(0)
+
+
+async def accounts(runtime: Runtime, kept: str | None) -> dict[str, Any]:
     """The demo's accounts, opened on the first start and kept (sealed) for the next."""
     sealer = runtime.tools.sealer
-    kept = await facts.read(runtime, _FACT)
     if kept is None:
-        demo = await _open_accounts(runtime)
-        sealed = sealer.seal(json.dumps(demo).encode(), about=_FACT)
-        await facts.keep(runtime, _FACT, sealed.hex())
+        async with runtime.database.transaction() as db:
+            # Opened and remembered together: a start that is killed has done both or nothing.
+            demo = await _open_accounts(runtime, db)
+            sealed = sealer.seal(json.dumps(demo).encode(), about=_FACT)
+            await facts.note(db, _FACT, sealed.hex())
     else:
         demo = json.loads(sealer.open(bytes.fromhex(kept), about=_FACT))
     return _with_urls(demo, runtime.settings.base_url)
 
 
-async def _open_accounts(runtime: Runtime) -> dict[str, Any]:
+async def _open_accounts(runtime: Runtime, db: AsyncSession) -> dict[str, Any]:
     now, sealer = runtime.clock(), runtime.tools.sealer
-    async with runtime.database.transaction() as db:
-        made = [await open_account.open_agency(db, now=now, **facts) for facts in AGENCIES]
-        company = await open_account.open_company(db, now=now, **COMPANY)
-        agencies = []
-        for number, agency in enumerate(made):
-            await open_account.agree(
-                db, company.id, agency.id, number=f"CR-{number + 1:03d}", effective_on=now.date(),
-                now=now, terms={"guarantee": GUARANTEES[number]},
-            )  # fmt: skip
-            client, secret = await open_account.register_client(
-                db, name="integration", now=now, agency_id=agency.id
-            )
-            await open_account.register_member(
-                db, sealer, email=f"consultant@agency{number + 1}.example", name="担当 三郎",
-                roles=["consultant"], now=now, agency_id=agency.id,
-            )  # fmt: skip
-            agencies.append({"id": agency.id, "name": agency.name, "client_id": client.id,
-                             "client_secret": secret})  # fmt: skip
+    made = [await open_account.open_agency(db, now=now, **facts) for facts in AGENCIES]
+    company = await open_account.open_company(db, now=now, **COMPANY)
+    agencies = []
+    for number, agency in enumerate(made):
+        await open_account.agree(
+            db, company.id, agency.id, number=f"CR-{number + 1:03d}", effective_on=now.date(),
+            now=now, terms={"guarantee": GUARANTEES[number]},
+        )  # fmt: skip
         client, secret = await open_account.register_client(
-            db, name="hr", now=now, company_id=company.id
+            db, name="integration", now=now, agency_id=agency.id
         )
-        for email, name, roles in MEMBERS:
-            await open_account.register_member(
-                db, sealer, email=email, name=name, roles=roles, now=now, company_id=company.id
-            )
-        ats = [await _connect(runtime, db, company.id, provider) for provider in _SECRETS]
+        await open_account.register_member(
+            db, sealer, email=f"consultant@agency{number + 1}.example", name="担当 三郎",
+            roles=["consultant"], now=now, agency_id=agency.id,
+        )  # fmt: skip
+        agencies.append({"id": agency.id, "name": agency.name, "client_id": client.id,
+                         "client_secret": secret})  # fmt: skip
+    client, secret = await open_account.register_client(
+        db, name="hr", now=now, company_id=company.id
+    )
+    for email, name, roles in MEMBERS:
+        await open_account.register_member(
+            db, sealer, email=email, name=name, roles=roles, now=now, company_id=company.id
+        )
+    ats = [await _connect(runtime, db, company.id, provider) for provider in _SECRETS]
     return {
         "company": {"id": company.id, "slug": company.slug, "client_id": client.id,
                     "client_secret": secret},

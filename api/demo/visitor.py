@@ -35,6 +35,10 @@ class Program:
         """Say something once, under an idempotency key; a refusal by the business comes back."""
         return await self._send("POST", path, json=body, headers={"idempotency-key": key})
 
+    async def patch(self, path: str, body: dict[str, Any]) -> Answer:
+        """Change something."""
+        return await self._send("PATCH", path, json=body)
+
     async def _send(self, method: str, path: str, **more: Any) -> Answer:
         given = more.pop("headers", {})
         for _ in range(2):

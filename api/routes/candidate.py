@@ -20,7 +20,7 @@ from domain.consent import last_day
 from domain.consent_text import Statement
 from domain.errors import Gone, Invalid, NotFound
 from domain.flows import record_consent, request_link
-from domain.flows.erase_candidate import start_erasure
+from domain.flows.change_person import delete
 from domain.flows.open_candidate_link import Opened, agencies_offered, open_candidate_link
 from domain.flows.withdraw_consent import withdraw
 from domain.ports import Tools
@@ -355,7 +355,7 @@ async def erase(visit: Link, process: Process) -> Response:
         return refused
     if (await visit.request.form()).get("erase") != "yes":
         return visit.show("erase", 422, unsure=True)
-    await start_erasure(visit.db, visit.tools, visit.opened.candidate, visit.now)
+    await delete(visit.db, visit.tools, visit.opened.candidate, visit.now)
     return visit.show("erased")
 
 

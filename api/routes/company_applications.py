@@ -14,7 +14,7 @@ from api.idempotency import Once
 from api.shapes import Cursor, Limit, Page, Shape, Text, Utc, page_of, utc_text
 from domain.application import HOLDS, NEVER, Application, Interview
 from domain.company import Company
-from domain.eligibility import failing_reasons
+from domain.eligibility import failing_reasons, reasons_of
 from domain.flows import report_application as report
 from domain.ids import new_id, pattern
 
@@ -148,7 +148,8 @@ async def list_applications(
         wanted = wanted.where(col(Application.outcome) == outcome)
     rows, following = await page_of(db, wanted, col(Application.id), cursor=cursor, limit=limit)
     there = await db.get_one(Company, caller.company_id)
-    return Page(data=[await _shown(db, there, row, now) for row in rows], next_cursor=following)
+    reasons = await reasons_of(db, there, rows, now)
+    return Page(data=[_out(row, reasons[row.id]) for row in rows], next_cursor=following)
 
 
 @router.get("/{application_id}", responses=problems(401, 403, 404, 422, 429))
@@ -302,7 +303,10 @@ def _interview(row: Interview) -> InterviewOut:
 async def _shown(
     session: AsyncSession, there: Company, row: Application, now: Any
 ) -> ApplicationOut:
-    reasons = await failing_reasons(session, there, row, now)
+    return _out(row, await failing_reasons(session, there, row, now))
+
+
+def _out(row: Application, reasons: list[str]) -> ApplicationOut:
     plain = set(ApplicationOut.model_fields) - {"relay_eligibility", "connection_id", "outcome_at"}
     return ApplicationOut(
         relay_eligibility=Eligibility(eligible=not reasons, reasons=reasons),

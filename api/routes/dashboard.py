@@ -12,6 +12,7 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
 
 from api.deps import Db, Kit, Now
 from api.pages import page
@@ -20,8 +21,11 @@ from domain.business_days import local_day
 from domain.candidate import Candidate
 from domain.company import Company
 from domain.credits import Bucket
+from domain.delivery import AtsConnection
 from domain.eligibility import failing_reasons
 from domain.flows import report_application as report
+from domain.flows.invite import invitation_of
+from domain.flows.open_account import open_secrets
 from domain.flows.send_notice import feedback_of
 from domain.ids import pattern
 from domain.notice import LIVING, Notice
@@ -38,7 +42,7 @@ Done = Annotated[str, Query(pattern=r"^[a-z_]{0,40}$")]
 ApplicationId = Annotated[str, Path(pattern=pattern("app"))]
 DONE = frozenset({
     "hold_cleared", "notice_sent", "feedback_saved", "feedback_removed", "decided", "reserved",
-    "released", "used", "replayed",
+    "released", "used", "replayed", "interim_sent", "rotation_finished",
 })  # fmt: skip
 FAULTS = frozenset({
     "reason_missing", "outcome_missing", "agency_missing", "opening_missing", "hired_on_missing",
@@ -46,10 +50,13 @@ FAULTS = frozenset({
     "not_editable", "no_credit_available", "book_halted", "reservation_not_open",
     "reservation_expired", "hired_in_future", "hired_before_available", "feedback_length",
     "feedback_topic", "feedback_contact", "feedback_salary", "feedback_comparison",
-    "feedback_insult", "feedback_other_person",
+    "feedback_insult", "feedback_other_person", "interim_reason_missing", "new_date_missing",
+    "date_in_the_past", "not_undecided", "not_eligible", "already_answered", "unknown_provider",
+    "name_missing", "unusable_keys",
 })  # fmt: skip
 """Refusals that have words of their own; the others share a sentence."""
-CHART = {"wide": (720, 200), "narrow": (340, 200)}
+CHART = {"wide": (580, 230), "narrow": (320, 200)}
+"""About as wide as they are drawn, so that their letters keep their size."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,8 @@ class Refilled:
     faults: Sequence[Fault] = ()
     values: dict[str, str] = field(default_factory=dict)
     status: int = 200
+    made: Any = None
+    """Something to show this once: a link, a secret."""
 
     def of(self, form: str) -> list[Fault]:
         """What is wrong with one form of the page."""
@@ -168,6 +177,8 @@ async def application_page(
     living = next((one for one in notices if _may_edit(one)), None)
     candidate = await db.get_one(Candidate, (company_id, row.candidate_id))
     written = await find(db, Notice, company_id, living.id) if living is not None else None
+    reasons = await failing_reasons(db, company, row, now)
+    invitation = await invitation_of(db, row)
     return page(
         request,
         "dashboard/application.html",
@@ -181,7 +192,9 @@ async def application_page(
         feedback=await feedback_of(db, tools, candidate, written) if written is not None else None,
         relays=await view.relays_of(db, company_id, application_id),
         timeline=await view.timeline(db, company_id, application_id),
-        reasons=await failing_reasons(db, company, row, now),
+        reasons=reasons,
+        may_invite=not reasons and (invitation is None or invitation.state != "given"),
+        today=local_day(now),
         may_act=person.has("recruiter", "head"),
         again=again,
         done=_known(done),
@@ -286,21 +299,39 @@ async def ats(
     *, request: Request, person: Reader, db: Db, tools: Kit, now: Now, done: Done = ""
 ) -> Response:
     """Connections to applicant tracking systems, and what they delivered last."""
-    company_id = person.company_id or ""
+    return await ats_page(request, person, db, tools, now=now, done=done)
+
+
+async def ats_page(
+    request: Request,
+    person: SignedIn,
+    db: AsyncSession,
+    tools: Tools,
+    *,
+    now: Any,
+    done: str = "",
+    again: Refilled | None = None,
+) -> Response:
+    """The page of the connections, also with a form to correct or a secret to show this once."""
+    company_id, again = person.company_id or "", again or Refilled()
     return page(
         request,
         "dashboard/ats.html",
+        status=again.status,
         connections=await view.connections(db, company_id, now),
         deliveries=await view.deliveries(db, company_id),
         base_url=tools.public_url,
+        providers=sorted(tools.adapters),
+        rotating=await _rotating(db, tools, company_id),
         may_act=person.has("recruiter", "head"),
+        again=again,
         done=_known(done),
     )
 
 
 def chart(months: Sequence[Row[Any]], width: int, height: int) -> dict[str, Any]:
     """Where the points of the trend lie in a view box; months without interviews leave a gap."""
-    left, right, top, bottom = 44, 12, 16, 32
+    left, right, top, bottom = 44, 22, 32, 32
     step = (width - left - right) / max(len(months) - 1, 1)
     lowest = min([100 * m.on_time / m.judged for m in months if m.judged], default=100.0)
     floor = min(90, int(lowest // 10 * 10))
@@ -338,6 +369,13 @@ async def _names(
     db: AsyncSession, tools: Tools, company_id: str, rows: Iterable[Any]
 ) -> dict[str, str]:
     return await view.names(db, tools.sealer, company_id, (row.candidate_id for row in rows))
+
+
+async def _rotating(db: AsyncSession, tools: Tools, company_id: str) -> set[str]:
+    """The connections that take an old secret besides the new one."""
+    wanted = select(AtsConnection).where(col(AtsConnection.company_id) == company_id)
+    found = (await db.scalars(wanted)).all()
+    return {one.id for one in found if len(open_secrets(tools.sealer, one)["secrets"]) > 1}
 
 
 def _following(rows: Sequence[Row[Any]]) -> str | None:

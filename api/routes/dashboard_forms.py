@@ -10,21 +10,31 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.deps import Db, Kit, Now
 from api.errors import status_of
+from api.routes.ats import connections
 from api.routes.dashboard import (
     ApplicationId,
     Fault,
     Refilled,
     application_page,
+    ats_page,
     credits_page,
 )
 from api.session import SignedIn, signed_in
 from api.shapes import utc_text
 from domain.application import HOLDS
+from domain.business_days import local_day
 from domain.company import Company
 from domain.errors import Conflict, Halted, Invalid, Refusal
+from domain.flows import open_account, use_credit
 from domain.flows import report_application as report
-from domain.flows import use_credit
-from domain.flows.send_notice import send_notice
+from domain.flows.change_connection import (
+    begin_rotation,
+    check_keys,
+    finish_rotation,
+    made_secret,
+)
+from domain.flows.invite import hand_over_link
+from domain.flows.send_notice import send_interim_notice, send_notice
 from domain.flows.understand_delivery import replay_delivery
 from domain.flows.write_feedback import write_feedback
 from domain.ids import is_id, pattern
@@ -35,8 +45,12 @@ Actor = Annotated[SignedIn, signed_in("company", "recruiter", "head")]
 NoticeId = Annotated[str, Path(pattern=pattern("ntc"))]
 ReservationId = Annotated[str, Path(pattern=pattern("rsv"))]
 DeliveryId = Annotated[str, Path(pattern=pattern("dlv"))]
+ConnectionId = Annotated[str, Path(pattern=pattern("ats"))]
 _LONGEST = 1000
 _LONGEST_OPENING = 200
+_LONGEST_NAME = 200
+_LONGEST_REASON = 200
+_LONGEST_SECRET = 500
 _DECISIONS = ("rejected", "withdrawn", "hired", "active")
 
 
@@ -46,12 +60,13 @@ class _Form:
     def __init__(self, name: str, control: str, values: dict[str, str]) -> None:
         self.name, self.control, self.values = name, control, values
         self.refilled: Refilled | None = None
+        self.result: Any = None
 
     async def run(self, db: AsyncSession, act: Callable[[], Awaitable[Any]]) -> bool:
         """Do it, in a transaction of its own; false when it was refused."""
         try:
             async with db.begin_nested():
-                await act()
+                self.result = await act()
         except (Conflict, Invalid, Halted) as refusal:
             self.refuse(refusal.code, status_of(refusal), _harmless(refusal))
             return False
@@ -155,6 +170,45 @@ async def feedback(
     return await _to_application(request, person, db, tools, now, application_id, form, done)
 
 
+@router.post("/applications/{application_id}/interim")
+async def tell_interim(
+    *, application_id: ApplicationId, request: Request, person: Actor, db: Db, tools: Kit, now: Now
+) -> Response:
+    """The candidate hears that it takes longer. The promise stays."""
+    form = await _sent(request, "interim", "interim-reason", "reason", "new_date")
+    reason, new_date = form.values["reason"], _day(form.values["new_date"])
+    if not 1 <= len(reason) <= _LONGEST_REASON:
+        form.refuse("interim_reason_missing")
+    elif new_date is None:
+        form.control = "interim-date"
+        form.refuse("new_date_missing")
+    else:
+        form.control = "interim-date" if new_date < local_day(now) else form.control
+        await form.run(
+            db,
+            lambda: send_interim_notice(
+                db, tools, person.company_id or "", application_id,
+                reason=reason, new_date=new_date, now=now,
+            ),
+        )  # fmt: skip
+    return await _to_application(request, person, db, tools, now, application_id, form,
+                                 "interim_sent")  # fmt: skip
+
+
+@router.post("/applications/{application_id}/invitation")
+async def hand_over(
+    *, application_id: ApplicationId, request: Request, person: Actor, db: Db, tools: Kit, now: Now
+) -> Response:
+    """A link to the opt-in form, shown this once for HR to hand over."""
+    form = await _sent(request, "link", "link-make")
+    company_id = person.company_id or ""
+    await form.run(db, lambda: hand_over_link(db, tools, company_id, application_id, now))
+    again = form.refilled or Refilled(made=form.result)
+    return await application_page(
+        request, person, db, tools, now=now, application_id=application_id, again=again
+    )
+
+
 @router.post("/credits/reserve")
 async def reserve(*, request: Request, person: Actor, db: Db, now: Now) -> Response:
     """Hold a credit for an opening."""
@@ -216,6 +270,78 @@ async def replay(*, delivery_id: DeliveryId, person: Actor, db: Db, now: Now) ->
     """Read a delivery again. What took effect before takes none again."""
     await replay_delivery(db, person.company_id or "", delivery_id, now)
     return RedirectResponse("/dashboard/ats?done=replayed", 303)
+
+
+@router.post("/ats/connections")
+async def connect(*, request: Request, person: Actor, db: Db, tools: Kit, now: Now) -> Response:
+    """Connect an ATS; its secret is shown this once."""
+    form = await _sent(request, "connect", "connect-secret", "provider", "name", "secret")
+    provider, name = form.values["provider"], form.values["name"]
+    secret = form.values["secret"] or made_secret()
+    if provider not in tools.adapters:
+        form.control = "connect-provider"
+        form.refuse("unknown_provider")
+    elif not 1 <= len(name) <= _LONGEST_NAME:
+        form.control = "connect-name"
+        form.refuse("name_missing")
+    else:
+        await form.run(db, lambda: _connect(db, tools, person, provider, name, secret, now))
+    return await _to_ats(request, person, db, tools, now, form, secret)
+
+
+async def _connect(  # noqa: PLR0917 - what a connection is made of
+    db: AsyncSession, tools: Any, person: SignedIn, provider: str, name: str, secret: str, now: Any
+) -> str:
+    _check_secret(tools, provider, secret)
+    made = await open_account.connect_ats(
+        db, tools.sealer, person.company_id or "",
+        provider=provider, name=name, secrets=[secret], now=now,
+    )  # fmt: skip
+    return made.id
+
+
+@router.post("/ats/connections/{connection_id}/secret")
+async def rotate(
+    *, connection_id: ConnectionId, request: Request, person: Actor, db: Db, tools: Kit, now: Now
+) -> Response:
+    """A new secret besides the present one; shown this once."""
+    form = await _sent(request, f"rotate-{connection_id}", f"secret-{connection_id}", "secret")
+    secret = form.values["secret"] or made_secret()
+
+    async def run() -> str:
+        made = await begin_rotation(db, tools, person.company_id or "", connection_id, secret)
+        _check_secret(tools, made.provider, secret)
+        return made.id
+
+    await form.run(db, run)
+    connections(request).forget(connection_id)
+    return await _to_ats(request, person, db, tools, now, form, secret)
+
+
+@router.post("/ats/connections/{connection_id}/secret/finish")
+async def finish(
+    *, connection_id: ConnectionId, request: Request, person: Actor, db: Db, tools: Kit
+) -> Response:
+    """Only the newest secret counts from now on."""
+    await finish_rotation(db, tools, person.company_id or "", connection_id)
+    connections(request).forget(connection_id)
+    return RedirectResponse("/dashboard/ats?done=rotation_finished", 303)
+
+
+def _check_secret(tools: Any, provider: str, secret: str) -> None:
+    if len(secret) > _LONGEST_SECRET:
+        detail = f"at most {_LONGEST_SECRET} characters"
+        raise Invalid(detail, code="unusable_keys")
+    check_keys(tools, provider, [secret], None)
+
+
+async def _to_ats(  # noqa: PLR0917 - the page's own needs, in its own order
+    request: Request, person: SignedIn, db: Any, tools: Any, now: Any, form: _Form, secret: str,
+) -> Response:  # fmt: skip
+    form.values.pop("secret")
+    again = form.refilled or Refilled(made={"id": form.result, "secret": secret})
+    again.values.pop(f"{form.name}.secret", None)
+    return await ats_page(request, person, db, tools, now=now, again=again)
 
 
 async def _to_application(  # noqa: PLR0917 - the page's own needs, in its own order

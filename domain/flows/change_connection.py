@@ -1,5 +1,7 @@
 """Change a connection to an ATS: rotate its secrets, switch it off, map its words to ours."""
 
+import base64
+import secrets as randomness
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -22,6 +24,30 @@ def check_keys(
     fault = adapter.unusable(secrets, public_keys or [])
     if fault is not None:
         raise Invalid(fault, code="unusable_keys")
+
+
+def made_secret() -> str:
+    """A new secret in the form of Standard Webhooks, which every provider here takes."""
+    return "whsec_" + base64.b64encode(randomness.token_bytes(32)).decode()
+
+
+async def begin_rotation(
+    session: AsyncSession, tools: Tools, company_id: str, connection_id: str, new: str
+) -> AtsConnection:
+    """From now on the new secret verifies, and so does the latest one before it."""
+    connection = await lock(session, AtsConnection, company_id, connection_id)
+    latest = open_secrets(tools.sealer, connection)["secrets"][:1]
+    change = {"secrets": [new, *latest]}
+    return await change_connection(session, tools, company_id, connection_id, change)
+
+
+async def finish_rotation(
+    session: AsyncSession, tools: Tools, company_id: str, connection_id: str
+) -> AtsConnection:
+    """Only the newest secret verifies from now on."""
+    connection = await lock(session, AtsConnection, company_id, connection_id)
+    change = {"secrets": open_secrets(tools.sealer, connection)["secrets"][:1]}
+    return await change_connection(session, tools, company_id, connection_id, change)
 
 
 async def change_connection(

@@ -1,4 +1,4 @@
-"""The ATS deleted a person's record, or merged it into another one."""
+"""A person's record is deleted, by the ATS or by the person; or merged into another one."""
 
 from datetime import datetime
 

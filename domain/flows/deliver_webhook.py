@@ -186,9 +186,14 @@ async def _both(
 async def _busy_until(
     session: AsyncSession, endpoint: WebhookEndpoint, message: WebhookMessage, now: datetime
 ) -> datetime | None:
-    """When the endpoint has room again; null when it has room now. A stop never waits."""
+    """When the endpoint has room again; null when it has room now.
+
+    A stop waits for nothing but a package of its own relay that is on its way there: else the data
+    would come in after the word that it must go.
+    """
     if message.urgent:
-        return None
+        overtaking = endpoint.payload_mode == "sealed" and await _under_way(session, message, now)
+        return now + BUSY_PAUSE if overtaking else None
     if endpoint.next_slot_at is not None and endpoint.next_slot_at > now:
         return endpoint.next_slot_at
     in_flight = (
@@ -204,6 +209,18 @@ async def _busy_until(
     if (await session.execute(in_flight)).scalar_one() >= IN_FLIGHT:
         return now + BUSY_PAUSE
     return None
+
+
+async def _under_way(session: AsyncSession, message: WebhookMessage, now: datetime) -> bool:
+    """Whether something else about this relay is being sent to this endpoint right now."""
+    wanted = select(WebhookMessage.id).where(
+        col(WebhookMessage.agency_id) == message.agency_id,
+        col(WebhookMessage.endpoint_id) == message.endpoint_id,
+        col(WebhookMessage.relay_id) == message.relay_id,
+        col(WebhookMessage.id) != message.id,
+        col(WebhookMessage.claimed_until) > now,
+    )
+    return (await session.scalars(wanted)).first() is not None
 
 
 async def _body(

@@ -14,6 +14,7 @@ from domain import vault
 from domain.application import NEVER, OF_PERSON, Application, mapped_source
 from domain.candidate import Candidate
 from domain.company import Company
+from domain.flows.change_person import merge
 from domain.ids import new_id
 from domain.ports import Tools
 from domain.store import add_once, find
@@ -44,7 +45,7 @@ async def meet(
         session, company.id, said.connection_id, told["external_id"]
     )
     if application is not None:
-        candidate = await _candidate_of(session, company, application, said)
+        candidate = await _candidate_of(session, tools, company, application, said)
         return Met(application, candidate)
     candidate = await _applicant(session, tools, company, said, now)
     await add_once(session, _new_application(company, said, candidate, now))
@@ -208,9 +209,12 @@ async def _one_at_a_time(
 
 
 async def _candidate_of(
-    session: AsyncSession, company: Company, application: Application, said: "Said"
+    session: AsyncSession, tools: Tools, company: Company, application: Application, said: "Said"
 ) -> Candidate:
-    """The application's candidate. A number told late leads to the person who has it already."""
+    """The application's candidate. A number told late leads to the person who has it already.
+
+    What was noted without the number is the same person's: it is merged, or erasure would miss it.
+    """
     there = await find(session, Candidate, company.id, application.candidate_id, for_update=True)
     assert there is not None
     told = said.event["candidate"]
@@ -218,9 +222,7 @@ async def _candidate_of(
         return there
     known = await known_person(session, company.id, said.connection_id, told["external_id"])
     if known is not None and there.external_id is None and known.erased_at is None:
-        application.candidate_id = known.id
-        session.add(application)
-        return known
+        return await merge(session, tools, there, known)
     return there
 
 

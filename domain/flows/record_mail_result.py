@@ -16,10 +16,11 @@ from sqlmodel import col, select
 from domain.application import Application
 from domain.candidate import Candidate
 from domain.deadline import Deadline
-from domain.flows.open_notice import meet_deadlines
+from domain.flows.open_notice import cancel_notice, meet_deadlines
 from domain.flows.write_mail import SAFETY_NET, open_mail
+from domain.invitation import Invitation
 from domain.jobs import later
-from domain.notice import Mail, Notice, Suppression, advance
+from domain.notice import LIVING, Mail, Notice, Suppression, advance
 from domain.ports import Letter, Tools, Undeliverable
 from domain.store import add_once, find, lock
 
@@ -36,6 +37,9 @@ async def claim_mail(
     mail = await _locked(session, tenant_id, mail_id)
     content = open_mail(tools, mail) if mail and mail.state == "queued" else None
     if mail is None or content is None:
+        return None
+    if not await _stands(session, mail):
+        await _call_off(session, mail)
         return None
     if await session.get(Suppression, (tenant_id, _hashed(tools, content["to"]))) is not None:
         await _bounced(session, tools, mail, "suppressed", now)
@@ -130,6 +134,35 @@ async def _locked(session: AsyncSession, tenant_id: str, mail_id: str) -> Mail |
         await session.refresh(notice, with_for_update=True)
     fresh = wanted.with_for_update().execution_options(populate_existing=True)
     return (await session.scalars(fresh)).first()
+
+
+async def _stands(session: AsyncSession, mail: Mail) -> bool:
+    """Whether what the mail says may still be said.
+
+    A mail that was with its server when its reason ended is not called off then; refused for now,
+    or left by a dead worker, it comes back here.
+    """
+    notice = await _notice_of(session, mail)
+    if notice is not None:
+        about = await find(session, Application, notice.company_id, notice.application_id)
+        assert about is not None
+        told = about.outcome == "rejected" or (notice.kind, about.outcome) == ("interim", "active")
+        return notice.state == "scheduled" and told and not about.holds
+    kind, _, rest = mail.about.partition(":")
+    if kind != "invitation":
+        return True
+    invitation = await find(session, Invitation, mail.tenant_id, rest.partition(":")[0])
+    return invitation is None or invitation.state == "invited"
+
+
+async def _call_off(session: AsyncSession, mail: Mail) -> None:
+    notice = await _notice_of(session, mail)
+    if notice is not None and notice.state in LIVING:
+        await cancel_notice(session, notice)
+    else:
+        mail.state, mail.sealed, mail.retry_at = "cancelled", None, None
+        session.add(mail)
+    await session.flush()
 
 
 async def _notice_of(session: AsyncSession, mail: Mail) -> Notice | None:

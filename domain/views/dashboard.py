@@ -13,11 +13,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import vault
 from domain.business_days import local_day
+from domain.credits import Kind
 from domain.ports import Sealer
 
 PAGE = 50
 TREND_MONTHS = 12
 _QUIET_DAYS = 7
+
+_CREDIT_STEP = " ".join((
+    "CASE t.kind", *(f"WHEN {kind.value} THEN '{kind.name.lower()}'" for kind in Kind), "END",
+))  # fmt: skip
+"""What happened to a credit, as the word of the glossary."""
 
 _DEADLINE = """
 SELECT d.id, d.application_id, d.due_on, d.due_before, d.state, d.met_at, d.missed_at,
@@ -172,11 +178,11 @@ LEFT JOIN LATERAL (
 WHERE c.company_id = :company
 """
 _CREDIT_STEPS = """
-SELECT e.credit_id, t.kind, t.effective_on, t.recorded_at, t.reason_code
+SELECT e.credit_id, :step AS step, t.effective_on, t.recorded_at, t.reason_code
 FROM ledger_entry e JOIN ledger_tx t ON t.company_id = e.company_id AND t.id = e.tx_id
 WHERE e.company_id = :company AND e.ord % 2 = 0 AND e.credit_id = ANY(:credits)
 ORDER BY e.tx_id, e.ord
-"""
+""".replace(":step", _CREDIT_STEP)
 _DELIVERIES = """
 SELECT d.id, d.connection_id, c.name, d.provider, d.provider_event, d.status, d.error,
        d.received_at, d.processed_at
@@ -246,17 +252,17 @@ SELECT at, kind, detail, agency, agency_en FROM (
   JOIN agency g ON g.id = r.agency_id
   WHERE s.company_id = :company AND r.application_id = :application
   UNION ALL
-  SELECT t.recorded_at, 'credit_' || t.kind, '', g.name, g.name_en
+  SELECT t.recorded_at, 'credit_' || :step, '', g.name, g.name_en
   FROM credit c
   JOIN relay r ON r.company_id = c.company_id AND r.id = c.relay_id
   JOIN ledger_entry e ON e.company_id = c.company_id AND e.credit_id = c.id AND e.ord % 2 = 0
   JOIN ledger_tx t ON t.company_id = e.company_id AND t.id = e.tx_id
   JOIN agency g ON g.id = c.agency_id
-  WHERE c.company_id = :company AND r.application_id = :application AND t.kind <= 9
+  WHERE c.company_id = :company AND r.application_id = :application
 ) happened
 WHERE at IS NOT NULL
 ORDER BY at DESC, kind
-"""
+""".replace(":step", _CREDIT_STEP)
 _REPORTED = [
     "accepted",
     "declined",
