@@ -121,7 +121,8 @@ async def _http(request: Request, error: HTTPException) -> Response:
 
 async def _shape(request: Request, error: RequestValidationError) -> Response:
     if _for_people(request):
-        return _said(request, 422)
+        # An address that no link of ours has: for a person there is no such page.
+        return _said(request, 404 if request.method == "GET" else 422)
     found = error.errors()
     if any(one["type"] == "json_invalid" for one in found):
         return problem(400, "malformed_json", "The body is not JSON", request=request)

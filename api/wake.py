@@ -8,8 +8,8 @@ there is work. A process that dies in that moment costs nothing: workers look by
 import asyncio
 import json
 
+import asyncpg
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from api.database import Database
 from domain.jobs import SETTINGS
@@ -42,5 +42,5 @@ class Waker:
         self._waking = None  # what comes in from here on needs a call of its own
         try:
             await self._database.run("SELECT pg_notify($1, $2)", str(SETTINGS.channel), _NEWS)
-        except (OSError, SQLAlchemyError) as error:
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             log.warning("nobody_was_woken", kind=type(error).__name__)

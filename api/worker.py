@@ -9,6 +9,7 @@ import os
 import socket
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import asyncpg
 import structlog
@@ -31,8 +32,9 @@ _LEASE = timedelta(seconds=10)  # a dead worker's job is taken over after this l
 class Worker:
     """One worker over one process's parts."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, *, patience_seconds: float = 10) -> None:
         self.runtime = runtime
+        self._patience_seconds = patience_seconds
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self._stop = asyncio.Event()
         self._sweeping = asyncio.Lock()
@@ -57,14 +59,25 @@ class Worker:
             ]
             done, others = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             self.stop()
-            await asyncio.wait(others, timeout=10)
-            for task in others:
-                task.cancel()
+            await self._cut_off(others, connection)
             for task in done:
                 task.result()
         finally:
             with suppress(Exception):
                 await connection.close(timeout=2)
+
+    async def _cut_off(self, tasks: set[asyncio.Task[None]], connection: Any) -> None:
+        """Give what is in hand its time, then end without it.
+
+        The queue would note a job that was cut off as cancelled, and nobody would do it. Without
+        its connection it cannot: the job stays taken until the lease is over, then it is run again.
+        """
+        _, late = await asyncio.wait(tasks, timeout=self._patience_seconds)
+        if late:
+            connection.terminate()
+            for task in late:
+                task.cancel()
+            await asyncio.wait(late, timeout=2)
 
     def stop(self) -> None:
         """Finish what is in hand and end."""

@@ -1,6 +1,6 @@
 """What every row stands on: naming of constraints, aware instants, text states."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -51,8 +51,20 @@ class Xid8(UserDefinedType[int]):
 ischema_names["xid8"] = Xid8
 
 
+class _Mask:
+    """Stands for bytes when a row is printed."""
+
+    def __repr__(self) -> str:
+        return "•••"
+
+
 class Row(SQLModel):
     """A row of a table. Table classes do not validate: doors do, and CHECKs forbid the rest."""
+
+    def __repr_args__(self) -> Sequence[tuple[str | None, Any]]:
+        """Print what is sealed, hashed or a key as •••."""
+        shown = super().__repr_args__()
+        return [(k, _Mask() if isinstance(v, bytes) else v) for k, v in shown]
 
 
 def instant(**options: Any) -> Any:

@@ -6,6 +6,13 @@ from datetime import date, datetime
 from typing import Any, Protocol
 
 
+class Masked:
+    """Prints as its kind alone: what it holds is somebody's, and logs outlive everything."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(•••)"
+
+
 class Sealer(Protocol):
     """Seals and opens with the instance key ring, or with a data key the ring has wrapped.
 
@@ -48,8 +55,8 @@ class Holidays(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Rendered:
+@dataclass(frozen=True, repr=False)
+class Rendered(Masked):
     """A mail's words: one subject line, a text that stands alone, and the same as small HTML."""
 
     subject: str
@@ -65,8 +72,8 @@ class Texts(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Letter:
+@dataclass(frozen=True, repr=False)
+class Letter(Masked):
     """One mail to one address, ready to go. `id` makes the Message-ID: a repetition is visible."""
 
     id: str
@@ -95,8 +102,8 @@ class Mailer(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Incoming:
+@dataclass(frozen=True, repr=False)
+class Incoming(Masked):
     """A raw delivery as an adapter sees it: header names in lower case, the body's exact bytes."""
 
     body: bytes
@@ -104,8 +111,8 @@ class Incoming:
     received_at: datetime
 
 
-@dataclass(frozen=True)
-class ConnectionView:
+@dataclass(frozen=True, repr=False)
+class ConnectionView(Masked):
     """What an adapter may know of a connection."""
 
     id: str
@@ -119,8 +126,8 @@ class Unreadable(Exception):  # noqa: N818
     """A verified delivery the adapter cannot understand: kept, marked failed, replayable."""
 
 
-@dataclass(frozen=True)
-class Reading:
+@dataclass(frozen=True, repr=False)
+class Reading(Masked):
     """What an adapter understood: the vendor's event name and the canonical events in it.
 
     `as_of` is the vendor's time of the statement (which of two statements about the same effect

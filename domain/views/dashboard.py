@@ -413,7 +413,7 @@ async def connections(session: AsyncSession, company_id: str, now: datetime) -> 
     return await _all(session, _CONNECTIONS, company=company_id, since=since)
 
 
-async def deliveries(session: AsyncSession, company_id: str, limit: int = 30) -> Sequence[Row[Any]]:
+async def deliveries(session: AsyncSession, company_id: str, limit: int = 15) -> Sequence[Row[Any]]:
     """What the ATSs delivered last, newest first; without its contents."""
     return await _all(session, _DELIVERIES, company=company_id, limit=limit)
 

@@ -37,7 +37,8 @@ ROLE = f"""DO $$ BEGIN
   IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{LEDGER}') THEN
     CREATE ROLE {LEDGER} NOLOGIN NOINHERIT NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE;
   END IF;
-  IF NOT pg_has_role(current_user, '{LEDGER}', 'MEMBER') THEN
+  -- Who makes a role may grant it, to oneself too, but since 16 is not yet allowed to hand over to it.
+  IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
     EXECUTE format('GRANT {LEDGER} TO %I', current_user);
   END IF;
 END $$"""

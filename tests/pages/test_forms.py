@@ -1,22 +1,47 @@
 """What HR does on its pages: with a token, with a role, with values kept when it is refused."""
 
 import re
+from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import httpx2
 import pytest
+from sqlalchemy import URL
 
+from api.clock import Clock
+from api.pages import words
 from api.runtime import Runtime
 from domain.application import Application, HoldClearance
+from domain.business_days import local_day
+from domain.credits import Kind
+from domain.delivery import AtsConnection
+from domain.flows.open_account import open_secrets
+from domain.invitation import CandidateLink
 from domain.notice import Notice
 from tests.applications import one, rows
-from tests.factories import World
+from tests.conftest import START, own_database, settings_for
+from tests.factories import World, make_world, work
 from tests.pages.seed import Seeded, enter, seed
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+async def runtime(server: URL, template: str, worker_id: str) -> AsyncIterator[Runtime]:
+    """One office for all tests of this file: each leaves alone what others ask about."""
+    url = await own_database(server, template, f"relay_forms_{worker_id}")
+    made = Runtime.build(settings_for(url), Clock(START - Clock()()))
+    yield made
+    await made.database.close()
+
+
+@pytest.fixture(scope="module")
+async def world(runtime: Runtime) -> World:
+    return await make_world(runtime)
+
+
+@pytest.fixture(scope="module")
 async def seeded(runtime: Runtime, world: World) -> Seeded:
     return await seed(runtime, world)
 
@@ -76,6 +101,7 @@ async def test_a_form_without_the_sessions_token_does_nothing(
     runtime: Runtime, world: World, client: httpx2.AsyncClient, seeded: Seeded
 ) -> None:
     desk = Desk(client, seeded.company_cookie)
+    before = await rows(runtime, world.company.id, HoldClearance)
 
     answer = await client.post(
         f"/dashboard/applications/{seeded.held.id}/holds", headers=desk.headers,
@@ -83,7 +109,7 @@ async def test_a_form_without_the_sessions_token_does_nothing(
     )  # fmt: skip
 
     assert answer.status_code == 403
-    assert await rows(runtime, world.company.id, HoldClearance) == []
+    assert len(await rows(runtime, world.company.id, HoldClearance)) == len(before)
 
 
 async def test_a_privacy_officer_reads_and_does_not_act(
@@ -146,3 +172,137 @@ async def test_static_files_are_kept_for_ever_only_under_their_own_hash(
     assert known.status_code == 304
     for path in ("../pages.py", "%2e%2e/pages.py", "no.css", ""):
         assert (await client.get(f"/static/{path}")).status_code == 404
+
+
+async def test_an_interim_notice_needs_a_reason_and_a_date_to_come(
+    runtime: Runtime, world: World, client: httpx2.AsyncClient, seeded: Seeded
+) -> None:
+    desk, company = Desk(client, seeded.company_cookie), world.company.id
+    path = f"/dashboard/applications/{seeded.undecided.id}/interim"
+    reason, soon = "社内での検討に時間を要している", local_day(runtime.clock() + timedelta(days=3))
+
+    nothing = await desk.post(path, reason="", new_date=soon.isoformat())
+    undated = await desk.post(path, reason=reason, new_date="")
+    past = await desk.post(path, reason=reason, new_date="2020-01-01")
+
+    assert [one.status_code for one in (nothing, undated, past)] == [422, 422, 422]
+    assert "理由を200文字以内で入力してください。" in nothing.text
+    assert "結果をお伝えする日を入力してください。" in undated.text
+    assert "今日以降の日付を入力してください。" in past.text
+    assert reason in past.text
+    assert await rows(runtime, company, Notice, application_id=seeded.undecided.id) == []
+
+    done = await desk.post(path, reason=reason, new_date=soon.isoformat())
+    await work(runtime)
+
+    assert done.status_code == 303
+    told = await one(runtime, company, Notice, application_id=seeded.undecided.id)
+    assert (told.kind, told.state) == ("interim", "sent")
+
+
+async def test_a_link_to_hand_over_is_shown_once_and_works(
+    runtime: Runtime, world: World, client: httpx2.AsyncClient, seeded: Seeded
+) -> None:
+    desk = Desk(client, seeded.company_cookie)
+    told = (await rows(runtime, world.company.id, Notice, state="sent", kind="rejected"))[-1]
+    path = f"/dashboard/applications/{told.application_id}"
+
+    answer = await desk.post(f"{path}/invitation")
+    later = await desk.get(path)
+
+    link = re.search(r'value="http://relay.test(/c/[\w-]{43})"', answer.text)
+    assert answer.status_code == 200
+    assert answer.headers["cache-control"] == "no-store"
+    assert link is not None
+    assert link[1] not in later.text
+    assert (await client.get(link[1])).status_code == 200
+
+
+async def test_nobody_is_handed_a_link_before_the_result_was_told(
+    runtime: Runtime, world: World, client: httpx2.AsyncClient, seeded: Seeded
+) -> None:
+    desk = Desk(client, seeded.company_cookie)
+    before = await rows(runtime, world.company.id, CandidateLink)
+
+    answer = await desk.post(f"/dashboard/applications/{seeded.open.id}/invitation")
+
+    assert answer.status_code == 409
+    assert len(await rows(runtime, world.company.id, CandidateLink)) == len(before)
+
+
+async def test_an_ats_is_connected_and_its_secret_replaced(
+    runtime: Runtime, world: World, client: httpx2.AsyncClient, seeded: Seeded
+) -> None:
+    desk, company = Desk(client, seeded.company_cookie), world.company.id
+
+    nameless = await desk.post("/dashboard/ats/connections", provider="greenhouse", name="",
+                               secret="")  # fmt: skip
+    strange = await desk.post("/dashboard/ats/connections", provider="excel", name="x", secret="")
+    weak = await desk.post("/dashboard/ats/connections", provider="standard-webhooks", name="本社",
+                           secret="abc")  # fmt: skip
+    assert [one.status_code for one in (nameless, strange, weak)] == [422, 422, 422]
+    assert 'value="本社"' in weak.text
+    assert 'value="abc"' not in weak.text
+    assert await rows(runtime, company, AtsConnection, name="本社") == []
+
+    made = await desk.post("/dashboard/ats/connections", provider="standard-webhooks", name="本社",
+                           secret="")  # fmt: skip
+    connection = await one(runtime, company, AtsConnection, name="本社")
+    first = shown(made)
+    rotated = shown(await desk.post(f"/dashboard/ats/connections/{connection.id}/secret"))
+
+    assert f"/v1/ats/standard-webhooks/{connection.id}" in made.text
+    assert await secrets_of(runtime, connection) == [rotated, first]
+    assert first not in (await desk.get("/dashboard/ats")).text
+
+    done = await desk.post(f"/dashboard/ats/connections/{connection.id}/secret/finish")
+
+    assert done.status_code == 303
+    assert await secrets_of(runtime, connection) == [rotated]
+
+
+async def test_a_connection_of_others_cannot_be_rotated(
+    runtime: Runtime, client: httpx2.AsyncClient, seeded: Seeded
+) -> None:
+    desk = Desk(client, seeded.company_cookie)
+    other = await make_world(runtime, slug="other")
+    theirs = (await rows(runtime, other.company.id, AtsConnection))[0]
+    before = await secrets_of(runtime, theirs)
+
+    answer = await desk.post(f"/dashboard/ats/connections/{theirs.id}/secret")
+
+    assert answer.status_code == 404
+    assert await secrets_of(runtime, theirs) == before
+
+
+def shown(answer: Any) -> str:
+    """The secret on a page."""
+    found = re.search(r'id="made-secret" readonly value="(whsec_[^"]+)"', answer.text)
+    assert found is not None
+    return str(found[1])
+
+
+async def secrets_of(runtime: Runtime, connection: AtsConnection) -> list[str]:
+    there = await one(runtime, connection.company_id, AtsConnection, id=connection.id)
+    found: list[str] = open_secrets(runtime.tools.sealer, there)["secrets"]
+    return found
+
+
+async def test_every_step_of_a_credit_has_words(client: httpx2.AsyncClient, seeded: Seeded) -> None:
+    for kind in Kind:
+        for locale in ("ja", "en"):
+            assert words(locale)(f"dashboard.credit_step_{kind.name.lower()}")
+            assert words(locale)(f"dashboard.event_credit_{kind.name.lower()}", agency="A")
+    page = await Desk(client, seeded.company_cookie).get("/dashboard/credits")
+
+    assert "予約しました" in page.text
+
+
+async def test_a_breakdown_never_says_how_few_people_there_are(
+    client: httpx2.AsyncClient, seeded: Seeded
+) -> None:
+    page = await Desk(client, seeded.company_cookie).get("/dashboard/agencies")
+
+    people = re.findall(r"(?:紹介した方|対応中|就職が決まった方)</dt><dd>([^<]+)<", page.text)
+    assert len(people) == 6
+    assert set(people) == {"&lt;5"}

@@ -12,10 +12,15 @@ import pytest
 import uvicorn
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, async_playwright
+from sqlalchemy import URL
 
 from api.app import create_app
+from api.clock import Clock
 from api.runtime import Runtime
-from tests.factories import World
+from domain.flows.open_candidate_link import new_my_page_link
+from tests.conftest import START, own_database, settings_for
+from tests.consents import Person, invited
+from tests.factories import make_world, work
 from tests.pages.seed import Seeded, seed
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
@@ -25,15 +30,22 @@ ARGS = [
 ]  # fmt: skip
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 SIZES = {"phone": (390, 844), "desk": (1280, 900)}
+VIEWS = (("phone", "ja"), ("desk", "en"))
+"""Each size and each language is held to every rule; all four mixes to not overflowing."""
+MIXES = (*VIEWS, ("phone", "en"), ("desk", "ja"))
 DASHBOARD = (
     "", "/deadlines", "/applications", "/applications?show=held", "/notices", "/relays",
     "/credits", "/agencies", "/ats",
 )  # fmt: skip
+FIRST_VISIT = 60_000
+"""Bytes the form may cost somebody on the move, before compression."""
 
-pytestmark = pytest.mark.anyio
-needs_browser = pytest.mark.skipif(
-    shutil.which(CHROMIUM) is None, reason=f"no Chromium at {CHROMIUM}: set CHROMIUM"
-)
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.skipif(
+        shutil.which(CHROMIUM) is None, reason=f"no Chromium at {CHROMIUM}: set CHROMIUM"
+    ),
+]
 
 
 @dataclass
@@ -42,73 +54,230 @@ class Site:
 
     url: str
     browser: Browser
-    seeded: Seeded
     runtime: Runtime
+    seeded: Seeded
+    people: dict[str, Person]
+    shots: Path | None
+    """Where to leave pictures of everything, for people who want to look: `RELAY_SHOTS`."""
     faults: list[str] = field(default_factory=list)
 
-    async def visit(self, cookie: str | None, size: str, locale: str) -> Page:
+    async def visit(self, size: str, locale: str, cookie: str | None = None) -> Page:
+        """A browser of somebody, with the session cookie if they are signed in."""
         width, height = SIZES[size]
         context = await self.browser.new_context(
             viewport={"width": width, "height": height}, locale=f"{locale}-JP"
         )
-        if cookie:
-            await context.add_cookies([
-                {"name": "relay_session", "value": cookie, "url": self.url},
-                {"name": "relay_lang", "value": locale, "url": self.url},
-            ])  # fmt: skip
+        cookies = {"relay_lang": locale} | ({"relay_session": cookie} if cookie else {})
+        await context.add_cookies([
+            {"name": name, "value": value, "url": self.url} for name, value in cookies.items()
+        ])  # fmt: skip
         page = await context.new_page()
-        page.on("console", lambda said: self.faults.append(said.text) if said.type in {"error", "warning"} else None)  # fmt: skip  # noqa: E501
+        page.on("console", lambda said: self._hear(said.type, said.text))
         page.on("pageerror", lambda error: self.faults.append(str(error)))
         return page
 
+    async def open(self, page: Page, path: str, name: str, status: int = 200) -> None:
+        """Open a page and hold it to the rules."""
+        answer = await page.goto(self.url + path)
+        assert answer is not None
+        assert answer.status == status, f"{path}: {answer.status}"
+        await self.hold(page, name)
 
-@pytest.fixture
-async def site(runtime: Runtime, world: World) -> AsyncIterator[Site]:
+    async def hold(self, page: Page, name: str) -> None:
+        """What is on the screen now: nothing overflows, axe finds nothing, no complaint."""
+        if self.shots is not None:
+            await page.screenshot(path=self.shots / f"{name}.png", full_page=True)
+        sideways = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        assert sideways <= 0, f"{name} scrolls sideways by {sideways} px"
+        if name.endswith(tuple("-".join(view) for view in VIEWS)):
+            found = await Axe().run(page, options={"runOnly": RULES})
+            assert not found.response["violations"], f"{name}: {found.generate_report()}"
+        assert not self.faults, f"{name}: {self.faults}"
+
+    def _hear(self, kind: str, said: str) -> None:
+        # A refusal is an answer with a page; the browser notes its status all the same.
+        if kind in {"error", "warning"} and "Failed to load resource" not in said:
+            self.faults.append(said)
+
+
+@pytest.fixture(scope="module")
+async def site(server: URL, template: str, worker_id: str) -> AsyncIterator[Site]:
+    """Seeded once for all tests here: they look, and what they change is their own person's."""
+    url = await own_database(server, template, f"relay_pages_{worker_id}")
+    runtime = Runtime.build(settings_for(url, mode="demo"), Clock(START - Clock()()))
+    world = await make_world(runtime)
     seeded = await seed(runtime, world)
-    server = uvicorn.Server(
-        uvicorn.Config(create_app(runtime), port=0, log_level="error", lifespan="off", ws="none")
+    people = {name: await invited(runtime, world) for name in (
+        "undecided", "agreed", "agreed_en", "declined", "erasing",
+    )}  # fmt: skip
+    await people["erasing"].give(world.agency.id)
+    await people["declined"].decline()
+    await work(runtime)
+    app = create_app(runtime)
+    server_ = uvicorn.Server(
+        uvicorn.Config(app, port=0, log_level="error", lifespan="off", ws="none")
     )
-    running = asyncio.create_task(server.serve())
-    while not server.started:  # noqa: ASYNC110 - uvicorn offers no event to wait for
+    running = asyncio.create_task(server_.serve())
+    while not server_.started:  # noqa: ASYNC110 - uvicorn offers no event to wait for
         await asyncio.sleep(0.02)
-    port = server.servers[0].sockets[0].getsockname()[1]
+    port = server_.servers[0].sockets[0].getsockname()[1]
     async with async_playwright() as player:
         browser = await player.chromium.launch(executable_path=CHROMIUM, args=ARGS)
-        yield Site(f"http://127.0.0.1:{port}", browser, seeded, runtime)
+        shots = Path(os.environ["RELAY_SHOTS"]) if "RELAY_SHOTS" in os.environ else None
+        yield Site(f"http://127.0.0.1:{port}", browser, runtime, seeded, people, shots)
         await browser.close()
-    server.should_exit = True
+    server_.should_exit = True
     await running
+    await runtime.database.close()
 
 
-async def look(site: Site, page: Page, path: str, name: str, shots: Path) -> None:
-    """Open a page and hold it to every rule."""
-    answer = await page.goto(site.url + path)
-    assert answer is not None
-    assert answer.status == 200, f"{path}: {answer.status}"
-    await page.screenshot(path=shots / f"{name}.png", full_page=True)
-    found = await Axe().run(page, options={"runOnly": RULES})
-    assert not found.response["violations"], f"{name}: {found.generate_report()}"
-    sideways = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
-    assert sideways <= 0, f"{name} scrolls sideways by {sideways} px"
-    assert not site.faults, f"{name}: {site.faults}"
+async def own_page(site: Site, who: str) -> str:
+    """The address of a person's own page, as the mails have it."""
+    person = site.people[who]
+    async with site.runtime.database.transaction() as db:
+        opened = await person.open(db)
+        url = await new_my_page_link(db, site.runtime.tools, opened.candidate, site.runtime.clock())
+    return url.removeprefix(site.runtime.tools.public_url)
 
 
-@needs_browser
-async def test_every_page_of_hr_and_agencies_holds_the_rules(site: Site, tmp_path: Path) -> None:
-    shots = Path(os.environ.get("RELAY_SHOTS", tmp_path))
+@pytest.mark.parametrize(("size", "locale"), MIXES)
+async def test_the_pages_of_hr_and_agencies(site: Site, size: str, locale: str) -> None:
     seeded = site.seeded
-    for size in SIZES:
-        for locale in ("ja", "en"):
-            hr = await site.visit(seeded.company_cookie, size, locale)
-            for path in DASHBOARD:
-                name = re.sub(r"\W", "_", path) or "_overview"
-                await look(site, hr, f"/dashboard{path}", f"hr{name}-{size}-{locale}", shots)
-            for which in ("open", "held"):
-                number = getattr(seeded, which).id
-                await look(site, hr, f"/dashboard/applications/{number}",
-                           f"hr_application_{which}-{size}-{locale}", shots)  # fmt: skip
-            agency = await site.visit(seeded.agency_cookie, size, locale)
-            await look(site, agency, "/agency", f"agency-{size}-{locale}", shots)
-            nobody = await site.visit(None, size, locale)
-            await look(site, nobody, f"/?lang={locale}", f"home-{size}-{locale}", shots)
-            await look(site, nobody, f"/login?lang={locale}", f"login-{size}-{locale}", shots)
+    hr = await site.visit(size, locale, seeded.company_cookie)
+    for path in DASHBOARD:
+        name = re.sub(r"\W", "_", path) or "_overview"
+        await site.open(hr, f"/dashboard{path}", f"hr{name}-{size}-{locale}")
+    for which in ("open", "held", "undecided"):
+        number = getattr(seeded, which).id
+        path = f"/dashboard/applications/{number}"
+        await site.open(hr, path, f"hr_application_{which}-{size}-{locale}")
+    await site.open(hr, "/agency", f"error_403-{size}-{locale}", 403)
+    agency = await site.visit(size, locale, seeded.agency_cookie)
+    await site.open(agency, "/agency", f"agency-{size}-{locale}")
+
+
+@pytest.mark.parametrize(("size", "locale"), VIEWS)
+async def test_forms_of_hr_that_are_refused_or_show_something_once(
+    site: Site, size: str, locale: str
+) -> None:
+    hr = await site.visit(size, locale, site.seeded.company_cookie)
+    await hr.goto(f"{site.url}/dashboard/applications/{site.seeded.undecided.id}")
+    await hr.click("[action$=interim] button")
+    await site.hold(hr, f"hr_interim_refused-{size}-{locale}")
+    await hr.goto(f"{site.url}/dashboard/ats")
+    await hr.click("[action$=connections] button")
+    await site.hold(hr, f"hr_connect_refused-{size}-{locale}")
+    await hr.fill("#connect-name", "本社")
+    await hr.click("[action$=connections] button")
+    await site.hold(hr, f"hr_connected-{size}-{locale}")
+    assert (await hr.input_value("#made-secret")).startswith("whsec_")
+    await hr.goto(f"{site.url}/dashboard/credits")
+    await hr.click("[action$=reserve] button")
+    await site.hold(hr, f"hr_reserve_refused-{size}-{locale}")
+
+
+@pytest.mark.parametrize(("size", "locale"), MIXES)
+async def test_the_pages_anybody_may_open(site: Site, size: str, locale: str) -> None:
+    page = await site.visit(size, locale)
+    for name, path, status in (
+        ("home", "/", 200), ("login", "/login", 200), ("claim", "/login/claim", 200),
+        ("error_404", "/nowhere", 404), ("link_unknown", f"/c/{'x' * 43}", 404),
+        ("join", "/join/mirai", 200), ("mailbox", "/dev/mailbox", 200),
+    ):  # fmt: skip
+        await site.open(page, path, f"{name}-{size}-{locale}", status)
+    await page.goto(f"{site.url}/login")
+    await page.click("main button")
+    await site.hold(page, f"login_refused-{size}-{locale}")
+    await page.fill("#email", "hr@people.example")
+    await page.click("main button")
+    await site.hold(page, f"sent-{size}-{locale}")
+    await page.goto(f"{site.url}/join/mirai")
+    await page.click("main button")
+    await site.hold(page, f"join_refused-{size}-{locale}")
+
+
+@pytest.mark.parametrize(("size", "locale"), MIXES)
+async def test_the_candidates_form(site: Site, size: str, locale: str) -> None:
+    page = await site.visit(size, locale)
+    path = f"/c/{site.people['undecided'].token}"
+    await site.open(page, path, f"form-{size}-{locale}")
+    accept, decline = [
+        await page.locator(f"button[value={one}]").bounding_box() for one in ("consent", "decline")
+    ]
+    assert accept is not None
+    assert decline is not None
+    assert (accept["width"], accept["height"]) == (decline["width"], decline["height"])
+    assert await page.locator("input:checked").count() == 0
+    await page.locator(".c-items input").first.check()
+    await page.fill("#name", "")
+    await page.click("button[value=consent]")
+    await site.hold(page, f"form_refused-{size}-{locale}")
+    await page.goto(site.url + path)
+    for box in await page.locator("input[type=checkbox]").all():
+        await box.check()
+    await page.click("button[value=consent]")
+    await site.hold(page, f"confirm-{size}-{locale}")
+
+
+@pytest.mark.parametrize(("size", "locale", "who"), [
+    ("phone", "ja", "agreed"), ("desk", "en", "agreed_en"),
+])  # fmt: skip
+async def test_saying_yes_seeing_who_has_what_and_taking_it_back(
+    site: Site, size: str, locale: str, who: str
+) -> None:
+    page, person = await site.visit(size, locale), site.people[who]
+    await page.goto(f"{site.url}/c/{person.token}")
+    for box in await page.locator("input[type=checkbox]").all():
+        await box.check()
+    await page.click("button[value=consent]")
+    await page.click("button[value=confirm]")
+    await site.hold(page, f"done-{size}-{locale}")
+    await site.open(page, f"/c/{person.token}", f"answered-{size}-{locale}", 410)
+    own = await own_page(site, who)
+    await site.open(page, own, f"my_page-{size}-{locale}")
+    await page.locator("[action$=withdraw] button").last.click()
+    await site.hold(page, f"my_page_withdrawn-{size}-{locale}")
+
+
+@pytest.mark.parametrize(("size", "locale"), MIXES)
+async def test_no_and_never_again(site: Site, size: str, locale: str) -> None:
+    page = await site.visit(size, locale)
+    declined = site.people["declined"].token
+    await site.open(page, f"/c/{declined}", f"declined-{size}-{locale}", 410)
+    await site.open(page, f"/c/{declined}/done", f"declined_done-{size}-{locale}")
+    await site.open(page, f"/c/{declined}/stop", f"stop-{size}-{locale}")
+    own = await own_page(site, "erasing")
+    await site.open(page, f"{own}/erase", f"erase-{size}-{locale}")
+    await page.evaluate("document.querySelector('#erase').required = false")
+    await page.locator("main form button").first.click()
+    await site.hold(page, f"erase_refused-{size}-{locale}")
+
+
+async def test_the_description_of_the_api_shows_itself(site: Site) -> None:
+    page = await site.visit("desk", "en")
+    await page.goto(f"{site.url}/docs")
+    await page.wait_for_selector(".opblock-tag")
+
+    assert site.faults == []
+
+
+async def test_the_form_costs_little_on_a_first_visit(site: Site) -> None:
+    page, sizes = await site.visit("phone", "ja"), []
+    page.on("response", lambda answer: sizes.append(answer))  # noqa: PLW0108 - it wants a function
+    await page.goto(f"{site.url}/c/{site.people['undecided'].token}", wait_until="networkidle")
+    transferred = [(await one.request.sizes())["responseBodySize"] for one in sizes]
+
+    assert len(transferred) >= 4
+    assert sum(transferred) <= FIRST_VISIT
+    assert all("?v=" in one.url for one in sizes if "/static/" in one.url)
+
+
+async def test_the_keyboard_reaches_the_decision_and_shows_where_it_is(site: Site) -> None:
+    page = await site.visit("phone", "ja")
+    await page.goto(f"{site.url}/c/{site.people['undecided'].token}")
+    await page.focus("button[value=decline]")
+    await page.keyboard.press("Shift+Tab")
+    width = await page.evaluate("getComputedStyle(document.activeElement).outlineWidth")
+
+    assert await page.evaluate("document.activeElement.value") == "consent"
+    assert width == "4px"

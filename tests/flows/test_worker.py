@@ -1,0 +1,51 @@
+"""A worker that is told to end: what is in hand is finished, what takes too long is not lost."""
+
+import asyncio
+
+import pytest
+from sqlalchemy import text
+
+from api import jobs
+from api.worker import Worker
+from domain.jobs import later
+
+pytestmark = pytest.mark.anyio
+
+
+async def _in_hand(runtime, seconds, monkeypatch):
+    """A worker with one job in hand that takes so long; what has been done."""
+    begun, finished = asyncio.Event(), []
+
+    async def slow(_, ids):
+        begun.set()
+        await asyncio.sleep(seconds)
+        finished.append(ids)
+
+    monkeypatch.setitem(jobs.HANDLERS, "test.slow", slow)
+    async with runtime.database.transaction() as session:
+        await later(session, "test.slow", "cmp_1", "row_1")
+    worker = Worker(runtime, patience_seconds=1)
+    running = asyncio.create_task(worker.run())
+    await asyncio.wait_for(begun.wait(), 10)
+    worker.stop()
+    await asyncio.wait_for(running, 10)
+    return finished
+
+
+async def _queue(runtime):
+    async with runtime.database.transaction() as session:
+        return (await session.execute(text("SELECT status FROM pgq.pgqueuer"))).scalars().all()
+
+
+async def test_a_job_in_hand_is_finished_before_the_worker_ends(runtime, monkeypatch):
+    finished = await _in_hand(runtime, 0.3, monkeypatch)
+
+    assert finished == [["cmp_1", "row_1"]]
+    assert await _queue(runtime) == []
+
+
+async def test_a_job_that_is_cut_off_stays_for_the_next_worker(runtime, monkeypatch):
+    finished = await _in_hand(runtime, 60, monkeypatch)
+
+    assert finished == []
+    assert await _queue(runtime) == ["picked"]
