@@ -20,6 +20,7 @@ from domain import jobs as queue
 from domain.flows import open_account
 from domain.flows import rotate_keys as rotate
 from domain.flows.replay_range import replay_range
+from domain.flows.verify_consents import Evidence, verify_consents
 from domain.flows.verify_ledger import Report, missing_guards, verify
 
 # Typer's own tracebacks print variables, and those hold secrets.
@@ -29,10 +30,13 @@ cli = typer.Typer(
 keys = typer.Typer(no_args_is_help=True, help="The instance's key ring.")
 jobs = typer.Typer(no_args_is_help=True, help="Jobs that were given up and held.")
 ledger = typer.Typer(no_args_is_help=True, help="The ledger of credits.")
+audit = typer.Typer(no_args_is_help=True, help="The chains of consent evidence.")
 bench = typer.Typer(
     no_args_is_help=True, help="Measurements, as ratios to a floor of the same run."
 )
-for name, group in (("keys", keys), ("jobs", jobs), ("ledger", ledger), ("bench", bench)):
+for name, group in {
+    "keys": keys, "jobs": jobs, "ledger": ledger, "audit": audit, "bench": bench,
+}.items():  # fmt: skip
     cli.add_typer(group, name=name)
 console = Console()
 
@@ -249,6 +253,30 @@ async def _verify(runtime: Runtime, company: str | None) -> tuple[Report, list[s
         found = await verify(db, company_id=company), await missing_guards(db)
     await runtime.database.close()
     return found
+
+
+@audit.command("verify")
+def verify_audit() -> None:
+    """Recompute every person's chain of consent events. Exit code 1 when one does not fit."""
+    found = _run(_verify_consents(_runtime()))
+    for broken in found.broken:
+        console.print(f"[red]broken: {broken}[/]")
+    console.print(f"{found.people} people, {found.events} events verified.")
+    if found.broken:
+        raise typer.Exit(1)
+
+
+async def _verify_consents(runtime: Runtime) -> Evidence:
+    whole = Evidence()
+    async with runtime.database.transaction() as db:
+        companies, _ = await rotate.tenants(db)
+    for company_id in companies:
+        async with runtime.database.transaction(company_id=company_id) as db:
+            found = await verify_consents(db, company_id)
+        whole.people, whole.events = whole.people + found.people, whole.events + found.events
+        whole.broken += found.broken
+    await runtime.database.close()
+    return whole
 
 
 @keys.command("new")

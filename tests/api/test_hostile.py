@@ -105,7 +105,8 @@ class Door:
         async def send(message: Any) -> None:
             said.append(message)
 
-        await self.app(scope, receive, send)
+        async with asyncio.timeout(20):
+            await self.app(scope, receive, send)
         return said[0]["status"], b"".join(one.get("body", b"") for one in said)
 
 
