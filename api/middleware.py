@@ -21,6 +21,7 @@ log = structlog.get_logger()
 MAX_BODY = 1024 * 1024
 MAX_UPLOAD = 20 * 1024 * 1024
 _UPLOADS = ("/v1/company/imports",)
+_CHARSET = re.compile(r"""charset\s*=\s*["']?([^"';\s]*)""", re.IGNORECASE)
 _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -65,7 +66,9 @@ class Doorway:
             await send(message)
 
         try:
-            if _declared(scope) > limit:
+            if _foreign_letters(scope):
+                await problem(415, request=Request(scope))(scope, receive, answer)
+            elif _declared(scope) > limit:
                 await problem(413, request=Request(scope))(scope, receive, answer)
             else:
                 await self.app(scope, _limited(receive, limit), answer)
@@ -97,6 +100,13 @@ def _note(scope: Scope, status: int, seconds: float) -> None:
 def _request_id(scope: Scope) -> str:
     given = _header(scope, b"x-request-id")
     return given if given and _SAFE_ID.fullmatch(given) else f"req_{secrets.token_hex(8)}"
+
+
+def _foreign_letters(scope: Scope) -> bool:
+    """Whether a form names a code page: the parser would use any codec Python knows for it."""
+    kind = _header(scope, b"content-type") or ""
+    named = _CHARSET.search(kind) if kind.lower().startswith("multipart/") else None
+    return named is not None and named[1].lower() not in {"utf-8", "utf8", "us-ascii"}
 
 
 def _declared(scope: Scope) -> int:

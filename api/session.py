@@ -90,8 +90,8 @@ def _from_here(request: Request, settings: Settings) -> bool:
     origin = request.headers.get("origin")
     if origin is None:
         return True
-    there, base = urlsplit(origin), urlsplit(settings.base_url)
-    return (there.scheme, there.netloc) == (base.scheme, base.netloc)
+    base = urlsplit(settings.base_url)
+    return origin.lower() == f"{base.scheme}://{base.netloc}".lower()
 
 
 def cookie_name(settings: Settings) -> str:

@@ -41,6 +41,12 @@ def tenant(table: str, *rules: str, grants: str = "SELECT, INSERT, UPDATE, DELET
     ]
 
 
+def agency_reads(table: str, *more: str) -> list[str]:
+    """The agency named in a row may look at it (if `more` holds), and do nothing else."""
+    rule = " AND ".join((AGENCY, *more))
+    return [f"CREATE POLICY agency_reads ON {table} FOR SELECT TO {APP} USING ({rule})"]
+
+
 def system_reads(table: str) -> list[str]:
     """The system role may look at this table across tenants, and do nothing else."""
     return [

@@ -102,9 +102,14 @@ class Visit:
         return guarded(RedirectResponse(f"/c/{self.token}{where}", 303))
 
     def closed(self) -> Response:
-        """A kind page for a link that has served its turn: what happened, what to do now."""
+        """A kind page for a link that has served its turn: what happened, what to do now.
+
+        A link that is good for something else leads there.
+        """
         if self._opened is None:
             return guarded(page(self.request, "candidate/unknown.html", status=404))
+        if self.stands in {"form", "my_page"}:
+            return self.back()
         return self.show("closed", 410, why=self.stands)
 
     def stale(self) -> Response:

@@ -15,9 +15,9 @@ OF_COMPANY = (
     "consent_event", "consent_text", "deadline", "delivery", "hold_clearance", "interview",
     "invitation", "notice", "subject_key",
 )  # fmt: skip
-OF_BOTH = (
-    "agreement", "agreement_version", "feed_item", "placement", "provision",
-    "relay_event", "stop_notice", "member", "oauth_client",
+OF_BOTH = ("feed_item", "member", "oauth_client")
+SHOWN_TO_AGENCY = (
+    "agreement", "agreement_version", "placement", "provision", "relay_event", "stop_notice",
 )  # fmt: skip
 OF_AGENCY = ("webhook_endpoint", "webhook_message")
 NO_TENANT = (
@@ -1189,8 +1189,13 @@ def guards() -> list[str]:
         made += tenancy.tenant(table, company, agency, grants=_grants(table))
     for table in OF_AGENCY:
         made += tenancy.tenant(table, agency)
+    # What an agency reports is written for the company, through a relay it was given.
+    for table in SHOWN_TO_AGENCY:
+        made += tenancy.tenant(table, company, grants=_grants(table))
+        made += tenancy.agency_reads(table)
     # An agency sees a relay from the moment it was forwarded to it, not while it waits.
-    made += tenancy.tenant("relay", company, f"{agency} AND forwarded_at IS NOT NULL")
+    made += tenancy.tenant("relay", company)
+    made += tenancy.agency_reads("relay", "forwarded_at IS NOT NULL")
     made += tenancy.tenant("mail", MAIL_OF)
     made += tenancy.tenant("suppression", MAIL_OF)
     made += tenancy.tenant(

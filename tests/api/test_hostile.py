@@ -4,13 +4,13 @@ Spoken to as a server would, in raw ASGI: HTTP clients refuse to send half of th
 """
 
 import asyncio
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from structlog.testing import capture_logs
 
 from api.app import _routers, create_app
 from api.runtime import Runtime
@@ -150,6 +150,12 @@ class Visited:
         return []
 
 
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    with capture_logs():
+        yield
+
+
 @pytest.fixture
 async def visited(runtime: Runtime, client: Any, world: World) -> Visited:
     relay = await forwarded(runtime, world)
@@ -191,8 +197,7 @@ async def _wrong(visited: Visited, asked: list[Any]) -> list[Any]:
     return wrong
 
 
-async def test_strange_ids(visited, caplog):
-    caplog.set_level(logging.CRITICAL)
+async def test_strange_ids(visited):
     asked = [
         (method, made, b"", visited.as_caller(path), b"{}")
         for method, path in doors() if "{" in path
