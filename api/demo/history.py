@@ -112,12 +112,12 @@ class History:
             self._follow(person, answered, end)
 
     def _begin(self, person: Person, end: datetime) -> None:
-        """A story still open at the end: interviewed, and undecided or unclear."""
-        interview = person.interview_ends
-        self._add(interview + timedelta(minutes=20), end, lambda: self._interviewed(person))
+        """A story still open at the end: interviewed and undecided, or ended by nobody knows."""
+        moment = person.interview_ends
         if person.ending == "unclear":
-            ended = interview + timedelta(hours=1)
-            self._add(ended, end, lambda: self._decided(person, ended))
+            self._add(moment, end, lambda: self._decided(person, moment))
+        else:
+            self._add(moment + timedelta(minutes=20), end, lambda: self._interviewed(person))
 
     def _follow(self, person: Person, answered: datetime, end: datetime) -> None:
         number = 1 if person.answer == "second" else 0

@@ -111,13 +111,13 @@ def cast(start: date, end: date, *, seed: int = 20261121) -> list[Person]:
 
 
 def latest(end: datetime, *, seed: int = 7) -> list[Person]:
-    """Three people of the last working days whose stories are still open at the end.
+    """Two people of the last working days whose stories are still open at the end.
 
-    Two wait for a decision; of the third nobody said who ended it, so a person has to look.
+    One waits for a decision; of the other nobody said who ended it, so a person has to look.
     """
     dice = random.Random(seed)  # noqa: S311 - invented people, not secrets
     day, made = end.astimezone(TOKYO).date(), []
-    for number, ending in ((901, "open"), (902, "unclear"), (903, "open")):
+    for number, ending in ((901, "open"), (902, "unclear")):
         day -= timedelta(days=1)
         while day.weekday() >= 5:  # noqa: PLR2004 - interviews are on weekdays
             day -= timedelta(days=1)

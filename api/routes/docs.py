@@ -3,22 +3,24 @@
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
+from api.pages import asset
+
 router = APIRouter(include_in_schema=False)
 
-_HTML = """\
+_HTML = f"""\
 <!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>API · Career Relay</title>
-<link rel="icon" href="/static/icon.svg" type="image/svg+xml">
-<link rel="stylesheet" href="/static/vendor/swagger-ui/swagger-ui.css">
+<link rel="icon" href="{asset("mark.svg")}" type="image/svg+xml">
+<link rel="stylesheet" href="{asset("vendor/swagger-ui/swagger-ui.css")}">
 </head>
 <body>
 <main id="docs"><noscript><a href="/openapi.json">openapi.json</a></noscript></main>
-<script src="/static/vendor/swagger-ui/swagger-ui-bundle.js"></script>
-<script src="/static/docs.js"></script>
+<script src="{asset("vendor/swagger-ui/swagger-ui-bundle.js")}"></script>
+<script src="{asset("docs.js")}"></script>
 </body>
 </html>
 """

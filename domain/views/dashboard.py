@@ -19,6 +19,7 @@ from domain.ports import Sealer
 PAGE = 50
 TREND_MONTHS = 12
 _QUIET_DAYS = 7
+_NEWEST = 1000
 
 _CREDIT_STEP = " ".join((
     "CASE t.kind", *(f"WHEN {kind.value} THEN '{kind.name.lower()}'" for kind in Kind), "END",
@@ -118,14 +119,21 @@ LEFT JOIN LATERAL (
 WHERE r.company_id = :company
 """
 _CONNECTIONS = """
-SELECT c.id, c.provider, c.name, c.enabled, c.refused_signatures, max(d.received_at) AS last_at,
-       count(d.id) FILTER (WHERE d.received_at >= :since) AS lately,
-       count(d.id) FILTER (WHERE d.status = 'failed' AND d.received_at >= :since) AS failed,
-       count(d.id) FILTER (WHERE d.status = 'received') AS unread
+SELECT c.id, c.provider, c.name, c.enabled, c.refused_signatures, n.last_at, n.lately, n.failed,
+       n.unread
 FROM ats_connection c
-LEFT JOIN delivery d ON d.company_id = c.company_id AND d.connection_id = c.id
+CROSS JOIN LATERAL (
+  SELECT max(received_at) AS last_at, count(*) FILTER (WHERE received_at >= :since) AS lately,
+         count(*) FILTER (WHERE status = 'failed' AND received_at >= :since) AS failed,
+         count(*) FILTER (WHERE status = 'received') AS unread
+  FROM (
+    SELECT received_at, status FROM delivery
+    WHERE delivery.company_id = c.company_id AND delivery.connection_id = c.id
+    ORDER BY id DESC LIMIT :most
+  ) newest
+) n
 WHERE c.company_id = :company
-GROUP BY c.company_id, c.id ORDER BY c.id
+ORDER BY c.id
 """
 _APPLICATIONS = """
 SELECT a.id, a.candidate_id, a.external_id, a.job_title, a.stage, a.outcome, a.holds, a.created_at,
@@ -408,9 +416,13 @@ async def credit_steps(
 
 
 async def connections(session: AsyncSession, company_id: str, now: datetime) -> Sequence[Row[Any]]:
-    """ATS connections and how they have been these seven days."""
+    """ATS connections and how they have been these seven days (their newest thousand deliveries).
+
+    Looking costs the same however many deliveries are kept.
+    """
     since = now - timedelta(days=_QUIET_DAYS)
-    return await _all(session, _CONNECTIONS, company=company_id, since=since)
+    values = {"company": company_id, "since": since, "most": _NEWEST}
+    return await _all(session, _CONNECTIONS, **values)
 
 
 async def deliveries(session: AsyncSession, company_id: str, limit: int = 15) -> Sequence[Row[Any]]:

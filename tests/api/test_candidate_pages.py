@@ -564,3 +564,19 @@ async def test_a_company_without_agencies_asks_nothing(runtime, client):
 
     assert page.status_code == 410
     assert "ただいま受け付けていません" in page.text
+
+
+@pytest.mark.parametrize("page", ["/done", "/erase", "/receipt.json", "/data.json"])
+async def test_a_link_to_the_form_leads_to_the_form(client, person, page):
+    answer = await client.get(f"/c/{person.token}{page}")
+
+    assert answer.status_code == 303
+    assert answer.headers["location"] == f"/c/{person.token}"
+
+
+async def test_a_link_to_the_own_page_takes_no_answer_to_the_form(runtime, client, person):
+    await consent(client, person, person.world.agency.id)
+    path = await my_page(runtime, person)
+    answer = await post(client, path, [("decision", "consent")])
+
+    assert (answer.status_code, answer.headers["location"]) == (303, path)
