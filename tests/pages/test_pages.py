@@ -163,17 +163,34 @@ async def test_forms_of_hr_that_are_refused_or_show_something_once(
     hr = await site.visit(size, locale, site.seeded.company_cookie)
     await hr.goto(f"{site.url}/dashboard/applications/{site.seeded.undecided.id}")
     await hr.click("[action$=interim] button")
+    await hr.wait_for_selector("[role=alert]")
     await site.hold(hr, f"hr_interim_refused-{size}-{locale}")
     await hr.goto(f"{site.url}/dashboard/ats")
     await hr.click("[action$=connections] button")
+    await hr.wait_for_selector("[role=alert]")
     await site.hold(hr, f"hr_connect_refused-{size}-{locale}")
     await hr.fill("#connect-name", "本社")
     await hr.click("[action$=connections] button")
+    await hr.wait_for_selector("#made-secret")
     await site.hold(hr, f"hr_connected-{size}-{locale}")
     assert (await hr.input_value("#made-secret")).startswith("whsec_")
     await hr.goto(f"{site.url}/dashboard/credits")
     await hr.click("[action$=reserve] button")
+    await hr.wait_for_selector("[role=alert]")
     await site.hold(hr, f"hr_reserve_refused-{size}-{locale}")
+
+
+async def test_a_refused_form_comes_back_in_place(site: Site) -> None:
+    """Where there is a script the page stays: htmx puts the answer into it, refusals too."""
+    page = await site.visit("desk", "ja", site.seeded.company_cookie)
+    await page.goto(f"{site.url}/dashboard/credits")
+    await page.evaluate("window.stayed = true")
+
+    await page.click("[action$=reserve] button")
+    await page.wait_for_selector("[role=alert]")
+
+    assert await page.evaluate("window.stayed") is True
+    await page.close()
 
 
 @pytest.mark.parametrize(("size", "locale"), MIXES)
