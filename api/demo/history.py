@@ -339,7 +339,8 @@ def _greenhouse(person: Person, at: datetime) -> dict[str, Any]:
             "id": 1, "name": "Position filled", "type": {"id": 1, "name": "We rejected them"},
         },
         "candidate": {
-            "id": 80_000 + person.number, # Names are joined in the vendor's order; this company keeps them 姓 名.
+            # Names are joined in the vendor's order; this company keeps them 姓 名.
+            "id": 80_000 + person.number,
             "first_name": person.family, "last_name": person.given,
             "is_private": False, "can_email": True, "tags": [], "attachments": [],
             "email_addresses": [{"value": person.email, "type": "personal"}],
