@@ -1,6 +1,6 @@
 """The worker: runs jobs from the queue and sweeps due rows. Any number of them, anywhere.
 
-Jobs and timers stand in `api/work/`, one module per step of the loop. In `relay dev` the worker
+Jobs and timers stand in `api/duties/`, one module per step of the loop. In `relay dev` the worker
 lives in the API's process, in production in its own (`relay worker`).
 """
 
@@ -17,13 +17,13 @@ from pgqueuer import PgQueuer
 from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
 from pgqueuer.domain.types import QueueExecutionMode
 
-from api import jobs, timers, work
+from api import duties, jobs, timers
 from api.runtime import Runtime, app_url
 from domain.instance import Heartbeat
 from domain.jobs import SETTINGS, queries
 
 log = structlog.get_logger()
-work.load()
+duties.load()
 _BATCH = 20
 _HEARTBEAT_SECONDS = 10
 _LEASE = timedelta(seconds=10)  # a dead worker's job is taken over after this long

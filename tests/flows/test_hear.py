@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import func, select, text, update
 
 from api.jobs import run_now
-from api.work import hear
+from api.duties import hear
 from domain import vault
 from domain.application import Application, Interview
 from domain.candidate import Candidate
