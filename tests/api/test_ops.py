@@ -125,7 +125,7 @@ def test_libraries_exceptions_are_logged_without_their_words(lines):
     try:
         {}["hanako@mail.example"]
     except KeyError:
-        logging.getLogger("some.library").exception("it failed")
+        logging.getLogger("some.package").exception("it failed")
 
     written = lines()
     assert [line["event"] for line in written] == ["it failed"]

@@ -6,8 +6,8 @@ from itertools import permutations
 import pytest
 from sqlalchemy import func, select, text, update
 
-from api.jobs import run_now
 from api.duties import hear
+from api.jobs import run_now
 from domain import vault
 from domain.application import Application, Interview
 from domain.candidate import Candidate
