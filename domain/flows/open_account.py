@@ -149,13 +149,15 @@ async def member_by_email(session: AsyncSession, sealer: Sealer, email: str) -> 
         ).first()
 
 
-async def claim_link(session: AsyncSession, member: Member, *, now: datetime) -> str:
+async def claim_link(
+    session: AsyncSession, member: Member, *, now: datetime, life: timedelta = CLAIM_LINK_LIFE
+) -> str:
     """A single-use token for the first sign-in. It goes into a URL fragment, never into a log."""
     token = secrets.token_urlsafe(32)
     session.add(
         SignInLink(
             id=new_id("sgn"), member_id=member.id, kind="claim", token_hash=token_hash(token),
-            expires_at=now + CLAIM_LINK_LIFE, created_at=now,
+            expires_at=now + life, created_at=now,
         )
     )  # fmt: skip
     await session.flush()
