@@ -15,6 +15,8 @@ ROLES = (
   IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{SYSTEM}') THEN
     CREATE ROLE {SYSTEM} NOLOGIN NOINHERIT NOSUPERUSER NOBYPASSRLS;
   END IF;
+EXCEPTION WHEN duplicate_object OR unique_violation THEN
+  NULL;  -- roles belong to the whole server: another database's migration was quicker
 END $$""",
     f"GRANT {SYSTEM} TO {APP}",
     f"GRANT USAGE ON SCHEMA public TO {APP}, {SYSTEM}",
