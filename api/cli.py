@@ -58,7 +58,8 @@ def dev(
     from api.demo.show import Demo  # noqa: PLC0415 - production never loads the demo
 
     logs.set_up(level="ERROR")
-    settings = Settings(mode="demo", allow_private_networks=True)
+    # One job at a time: whoever moves the demo's clock waits for each to be noted as done.
+    settings = Settings(mode="demo", allow_private_networks=True, worker_batch=1)
     Demo(settings, console, with_history=history).run()
 
 

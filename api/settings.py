@@ -43,6 +43,8 @@ class Settings(BaseSettings):
     metrics_token: SecretStr | None = None
     pool_size: int = 20
     sweep_seconds: float = 2.0
+    worker_batch: int = 20
+    """Jobs a worker takes, and notes as done, at a time: more is faster, one is soonest."""
     rate_limit: int = 600
     """Requests a client may make in a minute, per process."""
 

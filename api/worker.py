@@ -24,7 +24,6 @@ from domain.jobs import SETTINGS, queries
 
 log = structlog.get_logger()
 duties.load()
-_BATCH = 20
 _HEARTBEAT_SECONDS = 10
 _LEASE = timedelta(seconds=10)  # a dead worker's job is taken over after this long
 
@@ -51,7 +50,9 @@ class Worker:
             tasks = [
                 asyncio.create_task(
                     self._queue.run(
-                        timedelta(seconds=5), batch_size=_BATCH, heartbeat_timeout=_LEASE
+                        timedelta(seconds=5),
+                        batch_size=self.runtime.settings.worker_batch,
+                        heartbeat_timeout=_LEASE,
                     )
                 ),
                 asyncio.create_task(self._sweep_forever()),
@@ -116,7 +117,9 @@ async def drain(runtime: Runtime) -> None:
         queue = PgQueuer(driver, channel=SETTINGS.channel, queries=queries(driver))
         jobs.register(queue, runtime)
         await queue.qm.run(
-            timedelta(milliseconds=50), batch_size=_BATCH, mode=QueueExecutionMode.drain
+            timedelta(milliseconds=50),
+            batch_size=runtime.settings.worker_batch,
+            mode=QueueExecutionMode.drain,
         )
     finally:
         await connection.close()
