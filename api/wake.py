@@ -16,6 +16,7 @@ from domain.jobs import SETTINGS
 
 log = structlog.get_logger()
 _MOMENT = 0.02
+_BROKEN = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 _NEWS = json.dumps({
     "channel": SETTINGS.channel,
     "operation": "insert",
@@ -42,5 +43,5 @@ class Waker:
         self._waking = None  # what comes in from here on needs a call of its own
         try:
             await self._database.run("SELECT pg_notify($1, $2)", str(SETTINGS.channel), _NEWS)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except _BROKEN as error:
             log.warning("nobody_was_woken", kind=type(error).__name__)

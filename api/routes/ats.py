@@ -29,6 +29,7 @@ _MOST = 10_000
 _BROKEN = (
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # what a connection cut off in mid-release calls itself
     exc.SQLAlchemyError,
     OSError,
     TimeoutError,
