@@ -13,7 +13,7 @@ from api.database import Database
 from api.settings import Settings, async_url
 from api.wake import Waker
 from domain.ports import Tools
-from integrations.ats import ADAPTERS
+from integrations.ats import ADAPTERS, APIS
 from integrations.calendars import JapaneseHolidays
 from integrations.mail.texts import MailTexts
 from integrations.sealing import KeyRing
@@ -42,6 +42,7 @@ class Runtime:
             holidays=JapaneseHolidays(settings.holiday_overrides),
             texts=MailTexts(),
             adapters=ADAPTERS,
+            apis=APIS,
             public_url=settings.base_url,
             keep_mail=settings.mode != "production",
         )

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
-from typing import Any, Protocol
+from datetime import date, datetime, timedelta
+from typing import Any, Literal, Protocol
 
 
 class Masked:
@@ -104,11 +104,16 @@ class Mailer(Protocol):
 
 @dataclass(frozen=True, repr=False)
 class Incoming(Masked):
-    """A raw delivery as an adapter sees it: header names in lower case, the body's exact bytes."""
+    """A raw delivery as an adapter sees it: header names in lower case, the body's exact bytes.
+
+    What was found by asking the vendor's API comes as one too, with an empty body and no headers.
+    """
 
     body: bytes
     headers: Mapping[str, str]
     received_at: datetime
+    path: str = ""
+    query: str = ""
 
 
 @dataclass(frozen=True, repr=False)
@@ -126,22 +131,61 @@ class Unreadable(Exception):  # noqa: N818
     """A verified delivery the adapter cannot understand: kept, marked failed, replayable."""
 
 
+@dataclass(frozen=True)
+class Greeting:
+    """The answer to a request that only sets a webhook up: nothing is kept of it."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, repr=False)
+class Lookup(Masked):
+    """What must be read from the vendor's API before anything may be said.
+
+    `about` says what to read, in the words of the vendor's own `AtsApi.look_up` (JSON, ids only).
+    `needed`: without an API credential the delivery waits for one; otherwise it means nothing then.
+    """
+
+    about: Mapping[str, Any]
+    needed: bool = True
+
+
+@dataclass(frozen=True, repr=False)
+class Aside(Masked):
+    """What a vendor says without a canonical event of its own.
+
+    `unhired` names an application whose hire was taken back, `interview_off` an interview that was
+    called off or removed (by the vendor's id of it).
+    """
+
+    kind: Literal["unhired", "interview_off"]
+    external_id: str
+
+
 @dataclass(frozen=True, repr=False)
 class Reading(Masked):
     """What an adapter understood: the vendor's event name and the canonical events in it.
 
     `as_of` is the vendor's time of the statement (which of two statements about the same effect
-    is newer). `unhired` names an application whose hire was taken back: it has no canonical event.
+    is newer). `lookup` instead of events: the delivery names something that must be read first.
+
+    `states`: the vendor says how things stand, not that something has just changed, so that a hire
+    or an application that goes on is news only where we hold something else. `undated`: it gives
+    no time of the end itself, so that an end too is news only where we hold something else.
     """
 
     provider_event: str | None
     events: Sequence[dict[str, Any]] = ()
     as_of: datetime | None = None
-    unhired: str | None = None
+    asides: Sequence[Aside] = ()
+    lookup: Lookup | None = None
+    states: bool = False
+    undated: bool = False
 
 
 class AtsAdapter(Protocol):
-    """One vendor. A module with these names satisfies it."""
+    """What one vendor sends us by webhook. A module with these names satisfies it."""
 
     PROVIDER: str
     SUCCESS: int
@@ -149,6 +193,16 @@ class AtsAdapter(Protocol):
     BAD_SIGNATURE: int
     HEADERS: Sequence[str]
     """The headers `delivery_id` and `read` need, in lower case: kept with the body."""
+    ONE_BODY_PER_ID: bool
+    """The vendor's id is signed and the body is not: another body under the same id is suspicious.
+    """
+
+    def greet(self, incoming: Incoming, connection: ConnectionView) -> Greeting | None:
+        """The answer to a handshake, or to a test sent before there is a secret; else null.
+
+        Asked before `verify`, so it may trust nothing and must change nothing.
+        """
+        ...
 
     def verify(self, incoming: Incoming, connection: ConnectionView) -> bool:
         """Whether the raw bytes carry a valid signature by any of the connection's secrets."""
@@ -167,6 +221,162 @@ class AtsAdapter(Protocol):
         ...
 
 
+# ---- the vendors' APIs ----------------------------------------------------------------------
+
+
+class VendorDown(Exception):  # noqa: N818
+    """The vendor's API did not answer as it should (429, 5xx, network): to be asked again."""
+
+    def __init__(self, code: str = "api_unavailable", retry_after: timedelta | None = None) -> None:
+        super().__init__(code)
+        self.code, self.retry_after = code, retry_after
+
+
+class VendorRefused(Exception):  # noqa: N818
+    """The vendor's API refuses us (credential, permission, request): a person must change that."""
+
+    def __init__(self, code: str = "api_refused", status: int = 0) -> None:
+        super().__init__(code)
+        self.code, self.status = code, status
+
+
+class VendorMissing(Exception):  # noqa: N818
+    """The vendor's API does not know what we asked for (404, 410)."""
+
+
+@dataclass(frozen=True, repr=False)
+class Answer(Masked):
+    """A vendor's answer: its JSON and its headers, in lower case. `next` is `Link: rel=next`."""
+
+    data: Any
+    headers: Mapping[str, str] = field(default_factory=dict)
+    next: str | None = None
+
+
+class VendorApi(Protocol):
+    """Calls to one vendor's API for one connection: paced, guarded, JSON in and out.
+
+    Every method raises `VendorDown`, `VendorRefused` or `VendorMissing`.
+    """
+
+    headers: dict[str, str]
+    """Sent with every call; `sign_in` fills them."""
+
+    async def get(self, path: str, params: Mapping[str, Any] | None = None) -> Answer:
+        """Read `path` below the API's base; a full URL must lead to the same host."""
+        ...
+
+    async def get_or_none(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
+        """The JSON there, or nothing where the vendor knows nothing of it."""
+        ...
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        form: Mapping[str, str] | None = None,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Any other call."""
+        ...
+
+
+@dataclass(frozen=True)
+class Window:
+    """What a poll looks at: changes since `since`; `full` is the nightly look at thirty days."""
+
+    since: datetime
+    until: datetime
+    full: bool = False
+
+
+@dataclass(frozen=True, repr=False)
+class Page(Masked):
+    """One step of a poll: facts for `understand`, and where to go on; null: that was all."""
+
+    facts: Sequence[dict[str, Any]]
+    cursor: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Word:
+    """One of the vendor's own words that needs a meaning of ours.
+
+    `suggestion` is what a person is offered to confirm; it never decides by itself.
+    """
+
+    kind: Literal["reason", "status"]
+    id: str
+    text: str
+    suggestion: str | None = None
+
+
+@dataclass(frozen=True)
+class WriteBack:
+    """A note and a tag for the vendor's record. Never personal data beyond what it has there."""
+
+    application_external_id: str
+    candidate_external_id: str | None
+    note: str
+    tag: str
+
+
+class AtsApi(Protocol):
+    """What we can ask one vendor. A module with these names satisfies it."""
+
+    PROVIDER: str
+    API_BASE: str
+    """Host and first part of the path; `settings.api_base` replaces it."""
+    PER_SECOND: float
+    """Calls the vendor allows in a second."""
+    POLL_EVERY: timedelta
+    WRITES_BACK: bool
+
+    async def sign_in(self, api: VendorApi, connection: ConnectionView) -> None:
+        """Fill `api.headers` from `settings.api_key` (and whatever else the vendor asks for)."""
+        ...
+
+    async def look_up(
+        self, api: VendorApi, connection: ConnectionView, about: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Read what a `Lookup` names: facts (JSON) for `understand`."""
+        ...
+
+    async def page(
+        self,
+        api: VendorApi,
+        connection: ConnectionView,
+        window: Window,
+        cursor: dict[str, Any] | None,
+    ) -> Page:
+        """One step of a poll: what ended, and what is known of interviews, in the window."""
+        ...
+
+    def understand(
+        self,
+        facts: Mapping[str, Any],
+        incoming: Incoming,
+        connection: ConnectionView,
+        provider_event: str,
+    ) -> Reading:
+        """Translate facts into canonical events, on the same dedupe keys as webhooks. Pure.
+
+        Raises `Unreadable`.
+        """
+        ...
+
+    async def words(self, api: VendorApi, connection: ConnectionView) -> list[Word]:
+        """The vendor's list of reasons or statuses, for the tenant's map."""
+        ...
+
+    async def write_back(self, api: VendorApi, connection: ConnectionView, told: WriteBack) -> None:
+        """Leave a note and a tag with the vendor."""
+        ...
+
+
 @dataclass(frozen=True)
 class Tools:
     """Everything a flow may need besides its session and `now`."""
@@ -175,6 +385,7 @@ class Tools:
     holidays: Holidays
     texts: Texts
     adapters: Mapping[str, AtsAdapter]
+    apis: Mapping[str, AtsApi]
     public_url: str
     keep_mail: bool = False
     """The demo keeps mail bodies for its mailbox; everyone else empties them after sending."""

@@ -10,17 +10,15 @@ import binascii
 import hashlib
 import hmac
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import UTC, datetime
 
 import httpx2
 
 from domain.webhook import Outcome
-from integrations.safe_http import TOTAL_SECONDS, UnsafeAddress, read_some
+from integrations.safe_http import TOTAL_SECONDS, UnsafeAddress, read_some, retry_after
 
 USER_AGENT = "career-relay-webhooks/1"
 _SHOWN = 1024
-_MOST_SECONDS = 10**7
 
 
 def sign(secret: str, message_id: str, stamp: int, body: bytes) -> str:
@@ -84,26 +82,12 @@ async def _call(
         status=response.status_code,
         error=None if response.is_success else f"http_{response.status_code}",
         answer=read[:_SHOWN].decode("utf-8", "replace").replace("\0", ""),
-        retry_after=retry_after(response.headers.get("retry-after"), headers),
+        retry_after=retry_after(
+            response.headers.get("retry-after"),
+            datetime.fromtimestamp(int(headers["webhook-timestamp"]), UTC),
+        ),
         asked=response.headers.get("webhook-delivery", "").strip().lower(),
     )
-
-
-def retry_after(value: str | None, headers: dict[str, str]) -> timedelta | None:
-    """Seconds or an HTTP date (RFC 9110 10.2.3), counted from the attempt's own timestamp."""
-    if value is None:
-        return None
-    value = value.strip()
-    if value.isascii() and value.isdigit():
-        return timedelta(seconds=min(int(value), _MOST_SECONDS))
-    try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    sent = datetime.fromtimestamp(int(headers["webhook-timestamp"]), UTC)
-    return max(moment - sent, timedelta())
 
 
 def _timed(outcome: Outcome, milliseconds: int) -> Outcome:

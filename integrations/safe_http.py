@@ -12,6 +12,8 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Protocol
@@ -25,6 +27,7 @@ PORTS = frozenset({443, 8443})
 CONNECT_SECONDS = 5.0
 TOTAL_SECONDS = 15.0
 MOST_BYTES = 64 * 1024
+_MOST_SECONDS = 10**7
 
 _REFUSED = tuple(
     ipaddress.ip_network(net)
@@ -132,6 +135,20 @@ async def read_some(response: httpx2.Response, most: int = MOST_BYTES) -> bytes:
         if len(read) >= most:
             break
     return bytes(read[:most])
+
+
+def retry_after(value: str | None, now: datetime) -> timedelta | None:
+    """Seconds or an HTTP date (RFC 9110 10.2.3), counted from the call; nothing if not said."""
+    value = (value or "").strip()
+    if value.isascii() and value.isdigit():
+        return timedelta(seconds=min(int(value), _MOST_SECONDS))
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(moment - now, timedelta())
 
 
 class _Guard(httpcore2.AsyncNetworkBackend):

@@ -7,7 +7,7 @@ is `Unreadable`. Lenient about decoration (tags, links, custom fields): the malf
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from domain.ports import ConnectionView, Incoming, Unreadable
@@ -163,6 +163,21 @@ def moment_or_none(value: Any, what: str) -> datetime | None:
         raise Unreadable(f"{what}_malformed") from None
 
 
+def millis(value: Any, what: str) -> datetime:
+    """A time that must be there, in milliseconds since 1970."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise Unreadable(f"{what}_missing" if value is None else f"{what}_malformed")
+    try:
+        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=value)
+    except OverflowError:
+        raise Unreadable(f"{what}_malformed") from None
+
+
+def millis_or_none(value: Any, what: str) -> datetime | None:
+    """A time in milliseconds, or nothing."""
+    return None if value is None else millis(value, what)
+
+
 def written(value: datetime | None) -> str | None:
     """RFC 3339 in UTC with a trailing Z."""
     return None if value is None else value.astimezone(UTC).isoformat().replace("+00:00", "Z")
@@ -270,6 +285,80 @@ def person(external_id: str | None, **known: Any) -> dict[str, Any]:
     }
 
 
+# ---- objects --------------------------------------------------------------------------------
+
+
+def application(kind: str, external_id: str, **known: Any) -> dict[str, Any]:
+    """A canonical application after an event of this kind."""
+    return {
+        "external_id": external_id,
+        "url": None,
+        "status": STATUS.get(kind, "unknown"),
+        "applied_at": None,
+        "stage": None,
+        "source": None,
+        "custom_fields": {},
+        **known,
+    }
+
+
+def named(number: Any, name: Any) -> dict[str, Any] | None:
+    """`{id, name}` of a stage or the like, as far as it is known."""
+    known = isinstance(number, int | str) and not isinstance(number, bool)
+    found = {"id": label(str(number)) if known else None, "name": label(name)}
+    return found if any(found.values()) else None
+
+
+def job(external_id: str | None, **known: Any) -> dict[str, Any]:
+    """A canonical job."""
+    return {
+        "external_id": external_id,
+        "title": None,
+        "department": None,
+        "location": None,
+        "requisition_id": None,
+        "confidential": False,
+        **known,
+    }
+
+
+def rejection(initiated_by: str, rejected_at: datetime | None, **known: Any) -> dict[str, Any]:
+    """Why and by whom an application ended."""
+    return {
+        "initiated_by": initiated_by,
+        "reason_id": None,
+        "reason_text": None,
+        "reason_type_raw": None,
+        "rejected_at": written(rejected_at),
+        "not_before": None,
+        **known,
+    }
+
+
+def ended_kind(initiated_by: str) -> str:
+    """The event an end is, by who ended it (`hired`: what a reason map may say of a reason)."""
+    kinds = {"candidate": "application.withdrawn", "hired": "application.hired"}
+    return kinds.get(initiated_by, "application.rejected")
+
+
+def interview(
+    external_id: str | None,
+    starts_at: datetime | None,
+    ends_at: datetime | None,
+    *,
+    status: str,
+    all_day: bool = False,
+) -> dict[str, Any]:
+    """A canonical interview."""
+    return {
+        "external_id": external_id,
+        "starts_at": written(starts_at),
+        "ends_at": written(ends_at),
+        "all_day": all_day,
+        "status": status,
+    }
+
+
 # ---- events ---------------------------------------------------------------------------------
 
 
@@ -352,6 +441,13 @@ def is_excluded(rejection: Mapping[str, Any], connection: ConnectionView) -> boo
     listed = {_folded(one) for one in listing(connection.settings, "excluded_reasons")}
     named = (rejection.get(key) for key in ("reason_id", "reason_text", "reason_type_raw"))
     return any(_folded(one) in listed for one in named if one)
+
+
+def mapped_status(status_id: str | None, connection: ConnectionView) -> str | None:
+    """What the tenant's status map says of a status: active, rejected, withdrawn or hired."""
+    known = connection.settings.get("status_map")
+    found = known.get(status_id) if isinstance(known, dict) and status_id else None
+    return found if found in {*STATUS.values()} else None
 
 
 def mapped_initiator(reason_id: str | None, connection: ConnectionView) -> str | None:

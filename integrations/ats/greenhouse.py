@@ -10,13 +10,14 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
-from domain.ports import ConnectionView, Incoming, Reading, Unreadable
+from domain.ports import Aside, ConnectionView, Incoming, Reading, Unreadable
 from integrations.ats import canonical as c
 
 PROVIDER = "greenhouse"
 SUCCESS = 200
 BAD_SIGNATURE = 401
 HEADERS = ("greenhouse-event-id",)
+ONE_BODY_PER_ID = False
 
 _REASON_TYPES = {
     "we rejected them": "company",
@@ -27,6 +28,10 @@ _IDENTITY = {"full_name", "email_addresses", "phone_numbers"}
 _SHORTEST = 16
 _URLS_LIVE = timedelta(days=7)
 _ATTACHMENTS = {"resume": "resume", "cover_letter": "cover_letter"}
+
+
+def greet(_: Incoming, __: ConnectionView) -> None:
+    """There is no handshake."""
 
 
 def verify(incoming: Incoming, connection: ConnectionView) -> bool:
@@ -101,7 +106,7 @@ def _hired(action: str, payload: Any, incoming: Incoming, connection: Connection
 
 def _unhired(action: str, payload: Any, _: Incoming, __: ConnectionView) -> Reading:
     told = _Told(payload)
-    return Reading(action, as_of=told.last_activity(), unhired=told.id)
+    return Reading(action, as_of=told.last_activity(), asides=[Aside("unhired", told.id)])
 
 
 def _one(

@@ -22,6 +22,7 @@ PROVIDER = "standard-webhooks"
 SUCCESS = 202
 BAD_SIGNATURE = 401
 HEADERS = ("webhook-id",)
+ONE_BODY_PER_ID = False
 
 TOLERANCE_SECONDS = 300
 """How far a delivery's own time may lie from ours, either way (Standard Webhooks 1.0)."""
@@ -32,6 +33,10 @@ _SECRET_BYTES = (24, 64)
 
 
 # ---- signature ------------------------------------------------------------------------------
+
+
+def greet(_: Incoming, __: ConnectionView) -> None:
+    """There is no handshake."""
 
 
 def verify(incoming: Incoming, connection: ConnectionView) -> bool:
