@@ -23,15 +23,19 @@ OF_PERSON = frozenset({
 })  # fmt: skip
 """Holds that follow from who the person is and for which job: every later event says them anew."""
 
-OF_DECISION = frozenset({"reason_unclassified", "reason_excluded", "not_before"})
+OF_DECISION = frozenset({"reason_unclassified", "reason_excluded", "not_before", "history"})
 """Holds that follow from a decision: the next decision says them anew."""
 
 HOLDS = (
     "no_email", "work_email_only", "private_candidate", "can_email_false", "prospect",
     "internal_applicant", "confidential_job", "reason_unclassified", "reason_excluded",
-    "not_before", "unsigned_body", "enrichment_pending",
+    "not_before", "unsigned_body", "enrichment_pending", "history",
 )  # fmt: skip
-"""Reasons not to contact a candidate until a person, or later news, clears them."""
+"""Reasons not to contact a candidate until a person, or later news, clears them.
+
+`history`: it ended before we were connected, or before the day an import names, and the company
+has told the candidate in its own way, if at all.
+"""
 
 
 class Application(Row, table=True):
@@ -132,7 +136,11 @@ def mapped_source(
 
 
 class Interview(Row, table=True):
-    """A meeting. Once completed it has a deadline, whatever the result."""
+    """A meeting. Once completed it has a deadline, whatever the result.
+
+    `ask_at` is when we ask the vendor's API whether it took place. `last_event_key` names the
+    event that told its present time and status.
+    """
 
     __tablename__ = "interview"
     __table_args__ = (
@@ -141,6 +149,8 @@ class Interview(Row, table=True):
             ["company_id", "application_id"], ["application.company_id", "application.id"]
         ),
         Index("uq_interview_external", "company_id", "application_id", "external_id", unique=True),
+        Index("ix_interview_company_id_external_id", "company_id", "external_id"),
+        Index("ix_interview_ask_at", "ask_at", postgresql_where="ask_at IS NOT NULL"),
     )
 
     company_id: str = Field(primary_key=True)
@@ -152,4 +162,6 @@ class Interview(Row, table=True):
     ends_at: datetime | None = instant(default=None)
     status: str = "scheduled"
     told_at: datetime = instant()
+    last_event_key: str = ""
+    ask_at: datetime | None = instant(default=None)
     created_at: datetime = instant()

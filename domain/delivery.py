@@ -9,6 +9,7 @@ from sqlmodel import Field
 from domain.base import Row, document, instant, one_of
 
 STATES = ("received", "processed", "ignored", "failed")
+ORIGINS = ("webhook", "poll")
 READ_AGAIN_AFTER = timedelta(seconds=60)
 """A delivery still unread after this long lost its worker: the sweep asks again."""
 KEPT_UNKNOWN = timedelta(days=30)
@@ -16,7 +17,10 @@ KEPT_UNKNOWN = timedelta(days=30)
 
 
 class AtsConnection(Row, table=True):
-    """One ATS of one company. Secrets are sealed; several are valid at once during a rotation."""
+    """One ATS of one company. Secrets are sealed; several are valid at once during a rotation.
+
+    `greeted_at`: when the vendor last tried the URL (a handshake, or a test before the secret).
+    """
 
     __tablename__ = "ats_connection"
     __table_args__ = (Index("uq_ats_connection_id", "id", unique=True),)
@@ -30,6 +34,7 @@ class AtsConnection(Row, table=True):
     settings: dict[str, Any] = document(default_factory=dict)
     enabled: bool = True
     refused_signatures: int = 0
+    greeted_at: datetime | None = instant(default=None)
     created_at: datetime = instant()
 
 
@@ -39,12 +44,17 @@ class Delivery(Row, table=True):
     Once we know whose it is (`candidate_id`), body and events lie under that person's own key, so
     that erasing the person makes them unreadable too. `look_at` is when the sweep looks again:
     soon, while it was not read (a worker may have died); after thirty days, to empty what belongs
-    to nobody we know.
+    to nobody we know. While an answer of the vendor's API is missing it is the next try.
+
+    `origin` is `poll` for what we found by asking; its body are the facts the vendor's API gave.
+    `nonce` is set where a vendor signs only its id of a delivery, not the body. `effects` tells
+    what each event did, without personal data.
     """
 
     __tablename__ = "delivery"
     __table_args__ = (
         one_of("status", STATES),
+        one_of("origin", ORIGINS),
         # No foreign key to the connection: every delivery would lock its connection's row, and
         # sixteen at once would wait for each other. The door has just looked it up.
         Index("uq_delivery_key", "company_id", "connection_id", "key", unique=True),
@@ -53,6 +63,12 @@ class Delivery(Row, table=True):
             "ix_delivery_candidate", "company_id", "candidate_id",
             postgresql_where="candidate_id IS NOT NULL",
         ),
+        Index(
+            "ix_delivery_nonce", "company_id", "connection_id", "nonce",
+            postgresql_where="nonce IS NOT NULL",
+        ),
+        Index("ix_delivery_failed", "company_id", "connection_id", "id",
+              postgresql_where="status = 'failed'"),
         Index("ix_delivery_look_at", "look_at", postgresql_where="look_at IS NOT NULL"),
     )  # fmt: skip
 
@@ -61,12 +77,16 @@ class Delivery(Row, table=True):
     connection_id: str
     provider: str
     provider_event: str | None = None
+    origin: str = "webhook"
     key: bytes
+    nonce: bytes | None = None
     candidate_id: str | None = None
     body: bytes | None = None
     headers: bytes | None = None
     status: str = "received"
     events: bytes | None = None
+    effects: list[dict[str, Any]] = document(default_factory=list)
+    attempts: int = 0
     error: str | None = None
     received_at: datetime = instant()
     processed_at: datetime | None = instant(default=None)

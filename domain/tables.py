@@ -16,11 +16,12 @@ from domain import (
     invitation,
     notice,
     relay,
+    vendor,
     webhook,
 )
 
 MODULES = (
     agency, application, caller, candidate, company, consent, credits, deadline, delivery, instance,
-    invitation, notice, relay, webhook,
+    invitation, notice, relay, vendor, webhook,
 )  # fmt: skip
 METADATA = SQLModel.metadata
