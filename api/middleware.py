@@ -19,8 +19,9 @@ from api.runtime import Runtime
 log = structlog.get_logger()
 
 MAX_BODY = 1024 * 1024
-MAX_UPLOAD = 20 * 1024 * 1024
-_UPLOADS = ("/v1/company/imports",)
+MAX_UPLOAD = 33 * 1024 * 1024
+"""A file of the largest size we read (32 MiB) and the form around it."""
+_UPLOADS = frozenset({"/v1/company/imports", "/dashboard/imports"})
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([^"';\s]*)""", re.IGNORECASE)
 _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _CSP = (
@@ -55,7 +56,7 @@ class Doorway:
         scope["relay.request_id"] = request_id = _request_id(scope)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        limit = MAX_UPLOAD if scope["path"].startswith(_UPLOADS) else MAX_BODY
+        limit = MAX_UPLOAD if scope["path"] in _UPLOADS else MAX_BODY
         begun, status = time.perf_counter(), 0
 
         async def answer(message: Message) -> None:

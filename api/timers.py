@@ -30,17 +30,26 @@ class Timer:
     next_sql: str
     act: Act
     tenant: str = "company"
+    steps: bool = True
 
 
 TIMERS: list[Timer] = []
 
 
 def timer(
-    name: str, *, table: str, column: str, act: Act, where: str = "true", tenant: str = "company"
+    name: str,
+    *,
+    table: str,
+    column: str,
+    act: Act,
+    where: str = "true",
+    tenant: str = "company",
+    steps: bool = True,
 ) -> None:
     """Register a sweep over `table.column`. `where` repeats the partial index's condition.
 
     `tenant` names the key's column: `company`, `agency`, or `tenant` where it may be either.
+    `steps`: the demo's clock stops at it on its way; not for what makes up for its absence.
     """
     key = f"{tenant}_id"
     TIMERS.append(
@@ -53,6 +62,7 @@ def timer(
             next_sql=f"SELECT min({column}) FROM {table} WHERE {where}",  # noqa: S608
             act=act,
             tenant=tenant,
+            steps=steps,
         )
     )
 
@@ -80,7 +90,7 @@ async def sweep(runtime: Runtime, now: datetime) -> int:
 
 async def next_due(runtime: Runtime) -> datetime | None:
     """The earliest moment at which any timer has something to do (the demo's clock steps there)."""
-    parts = " UNION ALL ".join(f"({one.next_sql})" for one in TIMERS)
+    parts = " UNION ALL ".join(f"({one.next_sql})" for one in TIMERS if one.steps)
     async with runtime.database.transaction() as session, as_system(session):
         earliest = await session.execute(text(f"SELECT min(due.min) FROM ({parts}) AS due"))  # noqa: S608
         found: datetime | None = earliest.scalar()

@@ -57,7 +57,11 @@ class Application(Row, table=True):
         Index("ix_application_company_id_external_id", "company_id", "external_id"),
         Index("ix_application_not_before", "not_before", postgresql_where="not_before IS NOT NULL"),
         Index("ix_application_company_id_candidate_id", "company_id", "candidate_id"),
-    )
+        Index(
+            "ix_application_unclassified", "company_id", "connection_id", "id",
+            postgresql_where="holds @> '[\"reason_unclassified\"]'::jsonb",
+        ),
+    )  # fmt: skip
 
     company_id: str = Field(primary_key=True, foreign_key="company.id")
     id: str = Field(primary_key=True)

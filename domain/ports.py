@@ -182,6 +182,8 @@ class Reading(Masked):
     lookup: Lookup | None = None
     states: bool = False
     undated: bool = False
+    unmapped: Sequence["Word"] = ()
+    """The vendor's words in it that have no meaning of ours yet."""
 
 
 class AtsAdapter(Protocol):

@@ -12,6 +12,7 @@ from domain import (
     credits,  # noqa: A004 - the glossary's word
     deadline,
     delivery,
+    imports,
     instance,
     invitation,
     notice,
@@ -21,7 +22,7 @@ from domain import (
 )
 
 MODULES = (
-    agency, application, caller, candidate, company, consent, credits, deadline, delivery, instance,
-    invitation, notice, relay, vendor, webhook,
+    agency, application, caller, candidate, company, consent, credits, deadline, delivery, imports,
+    instance, invitation, notice, relay, vendor, webhook,
 )  # fmt: skip
 METADATA = SQLModel.metadata

@@ -1,13 +1,33 @@
 """Hear: read the deliveries that were kept, and look after those nobody read."""
 
 import traceback
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
 
 import structlog
 
 from api.jobs import job, passes
 from api.runtime import Runtime
 from api.timers import timer
-from domain.flows.understand_delivery import JOB, give_up, look_again, understand_delivery
+from domain.flows.replay_delivery import JOB
+from domain.flows.understand_delivery import (
+    Ask,
+    give_up,
+    look_again,
+    put_off,
+    refuse,
+    understand_delivery,
+)
+from domain.ports import (
+    AtsApi,
+    ConnectionView,
+    VendorApi,
+    VendorDown,
+    VendorMissing,
+    VendorRefused,
+)
+from integrations.vendor_api import vendor_api
 
 log = structlog.get_logger()
 
@@ -17,26 +37,66 @@ async def read_delivery(runtime: Runtime, ids: list[str]) -> None:
     """Read one delivery. What breaks us is noted on it and can be replayed; nothing is lost."""
     company_id, delivery_id = ids
     try:
-        async with runtime.database.transaction(company_id=company_id) as session:
-            await understand_delivery(
-                session, runtime.tools, company_id, delivery_id, runtime.clock()
-            )
+        ask = await _understand(runtime, company_id, delivery_id)
+        if ask is not None:
+            await _ask_and_understand(runtime, company_id, delivery_id, ask)
     except Exception as error:
         if passes(error):
             raise  # still `received`: should it last, the sweep asks again
-        _say(error, delivery_id)
+        say(error, "delivery_unread", delivery_id=delivery_id)
         async with runtime.database.transaction(company_id=company_id) as session:
             await give_up(session, company_id, delivery_id, runtime.clock())
 
 
-def _say(error: Exception, delivery_id: str) -> None:
+async def _understand(
+    runtime: Runtime, company_id: str, delivery_id: str, facts: Mapping[str, Any] | None = None
+) -> Ask | None:
+    async with runtime.database.transaction(company_id=company_id) as session:
+        return await understand_delivery(
+            session, runtime.tools, company_id, delivery_id, runtime.clock(), facts=facts
+        )
+
+
+async def _ask_and_understand(
+    runtime: Runtime, company_id: str, delivery_id: str, ask: Ask
+) -> None:
+    """The vendor's API is asked with no transaction open. No answer: the delivery waits."""
+    place = (company_id, delivery_id)
+    try:
+        async with asking(runtime, ask.provider, ask.connection) as (adapter, api):
+            facts = await adapter.look_up(api, ask.connection, ask.lookup.about)
+    except VendorDown as why:
+        async with runtime.database.transaction(company_id=company_id) as session:
+            await put_off(
+                session, *place, code=why.code, retry_after=why.retry_after, now=runtime.clock()
+            )
+    except (VendorRefused, VendorMissing) as why:
+        code = getattr(why, "code", "not_at_vendor")
+        async with runtime.database.transaction(company_id=company_id) as session:
+            await refuse(session, *place, code, runtime.clock())
+    else:
+        await _understand(runtime, *place, facts)
+
+
+@asynccontextmanager
+async def asking(
+    runtime: Runtime, provider: str, connection: ConnectionView
+) -> AsyncIterator[tuple[AtsApi, VendorApi]]:
+    """A vendor's API, signed in for one connection."""
+    adapter = runtime.tools.apis[provider]
+    private = runtime.settings.allow_private_networks
+    async with vendor_api(adapter, connection, now=runtime.clock(), allow_private=private) as api:
+        yield adapter, api
+
+
+def say(error: Exception, event: str, **ids: str) -> None:
     """Kind and place only: the message of an error may quote what somebody wrote."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     log.error(
-        "delivery_unread",
-        delivery_id=delivery_id,
+        event,
         kind=type(error).__name__,
         place=f"{last.filename.rsplit('/', 1)[-1]}:{last.lineno}",
+        **ids,
     )
 
 

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import asyncpg
 from fastapi import APIRouter, Request, Response
@@ -13,12 +14,13 @@ from api import deps
 from api.errors import problem, problems
 from api.runtime import Runtime
 from domain.access import as_system
+from domain.ats_secrets import open_secrets
 from domain.delivery import AtsConnection
 from domain.errors import NotFound, TryLater
 from domain.flows.keep_delivery import Arrival, keep_delivery
-from domain.flows.open_account import open_secrets
 from domain.ids import is_id
 from domain.ports import ConnectionView, Incoming, Sealer
+from integrations.ats import cloudevents
 
 router = APIRouter(tags=["ats"])
 PATH = "/v1/ats/{provider}/{connection_id}"
@@ -104,9 +106,9 @@ def _opened(sealer: Sealer, found: AtsConnection) -> Known:
     status_code=200,
     response_class=Response,
     responses={
-        200: {"description": "Received (Greenhouse)"},
-        202: {"description": "Received (Standard Webhooks)"},
-        **problems(401, 404, 413, 503),
+        200: {"description": "Received (most systems)"},
+        202: {"description": "Received (SmartRecruiters, Standard Webhooks, CloudEvents)"},
+        **problems(400, 401, 404, 413, 503),
     },
     openapi_extra={
         "security": [],
@@ -131,9 +133,18 @@ async def receive(request: Request) -> Response:
     try:
         known = await _door(request, provider, connection_id)
         adapter = runtime.tools.adapters[provider]
-        incoming = Incoming(await request.body(), request.headers, runtime.clock())
+        incoming = Incoming(
+            await request.body(), request.headers, runtime.clock(),
+            path=request.url.path, query=request.url.query,
+        )  # fmt: skip
+        greeting = adapter.greet(incoming, known.view)
+        if greeting is not None:
+            await _note(runtime, known, greeted_at=runtime.clock())
+            return Response(status_code=greeting.status, headers=dict(greeting.headers))
         if not adapter.verify(incoming, known.view):
-            await _count_refusal(runtime, known)
+            await _note(
+                runtime, known, refused_signatures=col(AtsConnection.refused_signatures) + 1
+            )
             return problem(adapter.BAD_SIGNATURE, "bad_signature", request=request)
         arrival = Arrival(known.company_id, connection_id, provider, incoming)
         if await keep_delivery(runtime.database.run, runtime.tools.sealer, adapter, arrival):
@@ -145,12 +156,13 @@ async def receive(request: Request) -> Response:
 
 async def _door(request: Request, provider: str, connection_id: str) -> Known:
     known = await connections(request).find(connection_id) if is_id(connection_id, "ats") else None
-    if known is None or known.provider != provider or not known.enabled:
+    listens = known is not None and provider in deps.runtime(request).tools.adapters
+    if known is None or not listens or known.provider != provider or not known.enabled:
         raise NotFound
     return known
 
 
-async def _count_refusal(runtime: Runtime, known: Known) -> None:
+async def _note(runtime: Runtime, known: Known, **values: Any) -> None:
     async with runtime.database.transaction(company_id=known.company_id) as session:
         await session.execute(
             update(AtsConnection)
@@ -158,8 +170,19 @@ async def _count_refusal(runtime: Runtime, known: Known) -> None:
                 col(AtsConnection.company_id) == known.company_id,
                 col(AtsConnection.id) == known.view.id,
             )
-            .values(refused_signatures=col(AtsConnection.refused_signatures) + 1)
+            .values(**values)
         )
+
+
+@router.options(PATH, status_code=200, response_class=Response, include_in_schema=False)
+async def ask_permission(request: Request) -> Response:
+    """A sender of CloudEvents asks whether it may deliver (HTTP webhook profile 4)."""
+    provider, connection_id = (request.path_params[name] for name in ("provider", "connection_id"))
+    await _door(request, provider, connection_id)
+    if provider != cloudevents.PROVIDER:
+        return Response(status_code=405, headers={"allow": "POST"})
+    greeting = cloudevents.options(request.headers)
+    return Response(status_code=greeting.status, headers=dict(greeting.headers))
 
 
 HOT = Route(PATH, receive, methods=["POST"])

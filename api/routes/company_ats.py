@@ -16,8 +16,8 @@ from api.routes.ats import connections
 from api.shapes import Cursor, Limit, Page, Shape, Text, Utc, page_of
 from domain.delivery import AtsConnection, Delivery
 from domain.flows import open_account
-from domain.flows.change_connection import change_connection, check_keys
-from domain.flows.understand_delivery import replay_delivery
+from domain.flows.change_connection import begin_asking, change_connection, check_keys
+from domain.flows.replay_delivery import replay_delivery
 from domain.ids import pattern
 from domain.ports import Tools
 from domain.views.deliveries import events_of
@@ -41,6 +41,10 @@ class SettingsIn(BaseModel):
 
     reason_map: dict[Word, Literal["company", "candidate", "other", "hired"]] | None = None
     """Reason id → who ended it, for reasons the vendor does not classify."""
+    status_map: dict[Word, Literal["active", "rejected", "withdrawn", "hired"]] | None = None
+    """Status id → how the application stands, for systems whose statuses are the customer's own."""
+    write_back: bool | None = None
+    """Leave a note and a tag in the ATS when a candidate was told, opted in or withdrew."""
     excluded_reasons: list[Word] | None = None
     """Reasons (ids, texts or types) after which nobody is contacted before a person agrees."""
     source_map: dict[Word, Annotated[str, Field(pattern=r"^[a-z_]{1,40}$")]] | None = None
@@ -82,7 +86,8 @@ class ConnectionOut(Shape):
     provider: str
     name: str
     enabled: bool
-    webhook_url: str
+    webhook_url: str | None
+    """Null for systems that send no webhooks: we ask their API."""
     public_keys: list[str]
     settings: dict[str, Any]
     refused_signatures: int
@@ -97,11 +102,18 @@ class DeliveryOut(Shape):
     connection_id: str
     provider: str
     provider_event: str | None
+    origin: Literal["webhook", "poll"]
+    """`poll`: no webhook told us; we found it by asking the vendor's API."""
     received_at: Utc
     processed_at: Utc | None
     status: Literal["received", "processed", "ignored", "failed"]
     events: list[dict[str, Any]]
+    effects: list[dict[str, Any]]
+    """What each event did: `{type, dedupe_key, effect, application_id, did}`. `effect` is
+    `applied`, `overtaken` (something newer was told) or `known`; `did` is `[{what, from, to}]`."""
     error: str | None
+    attempts: int
+    """How often the vendor's API was asked in vain."""
 
 
 @router.get("/connections", responses=problems(401, 403, 422, 429))
@@ -134,6 +146,7 @@ async def create_connection(
             settings=told.settings.model_dump(exclude_none=True),
             now=now,
         )
+        await begin_asking(db, tools, made, now)
         return await _shown(db, tools, made)
 
     return await once(run)
@@ -147,12 +160,15 @@ async def update_connection(
     caller: Writer,
     db: Db,
     tools: Kit,
+    now: Now,
     request: Request,
 ) -> ConnectionOut:
     """Rotate secrets, rename, switch off or on, map words. Takes effect within seconds."""
     change = told.model_dump(exclude_unset=True)
     change = {name: value for name, value in change.items() if value is not None}
-    made = await change_connection(db, tools, caller.company_id or "", connection_id, change)
+    made = await change_connection(
+        db, tools, caller.company_id or "", connection_id, change=change, now=now
+    )
     shown = await _shown(db, tools, made)
     connections(request).forget(connection_id)
     return shown
@@ -206,13 +222,20 @@ async def _shown(session: AsyncSession, tools: Tools, row: AtsConnection) -> Con
         provider=row.provider,
         name=row.name,
         enabled=row.enabled,
-        webhook_url=f"{tools.public_url}/v1/ats/{row.provider}/{row.id}",
+        webhook_url=webhook_url(tools, row),
         public_keys=row.public_keys,
         settings=row.settings,
         refused_signatures=row.refused_signatures,
         last_delivery_at=await _last_delivery(session, row),
         created_at=row.created_at,
     )
+
+
+def webhook_url(tools: Tools, row: AtsConnection) -> str | None:
+    """Where the vendor sends; nothing for a system that we ask instead."""
+    if row.provider not in tools.adapters:
+        return None
+    return f"{tools.public_url}/v1/ats/{row.provider}/{row.id}"
 
 
 async def _last_delivery(session: AsyncSession, row: AtsConnection) -> datetime | None:

@@ -17,6 +17,7 @@ from sqlmodel import col, select
 from api.deps import Db, Kit, Now
 from api.pages import page
 from api.session import SignedIn, signed_in
+from domain.ats_secrets import open_secrets
 from domain.business_days import local_day
 from domain.candidate import Candidate
 from domain.company import Company
@@ -25,7 +26,6 @@ from domain.delivery import AtsConnection
 from domain.eligibility import failing_reasons
 from domain.flows import report_application as report
 from domain.flows.invite import invitation_of
-from domain.flows.open_account import open_secrets
 from domain.flows.send_notice import feedback_of
 from domain.ids import pattern
 from domain.notice import LIVING, Notice

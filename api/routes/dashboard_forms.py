@@ -34,8 +34,8 @@ from domain.flows.change_connection import (
     made_secret,
 )
 from domain.flows.invite import hand_over_link
+from domain.flows.replay_delivery import replay_delivery
 from domain.flows.send_notice import send_interim_notice, send_notice
-from domain.flows.understand_delivery import replay_delivery
 from domain.flows.write_feedback import write_feedback
 from domain.ids import is_id, pattern
 

@@ -21,6 +21,7 @@ from domain.delivery import AtsEvent
 from domain.flows import change_outcome, change_person, meet_applicant, note_interview
 from domain.ports import Tools
 from domain.store import add_once
+from domain.views.standing import differences, standing
 
 ENDED = {"application.rejected", "application.withdrawn"}
 """Events that end an application without a hire."""
@@ -30,7 +31,10 @@ OUTCOMES = {*ENDED, "application.hired", "application.rejection_reverted"}
 
 @dataclass(frozen=True)
 class Said:
-    """A canonical event and who said it. `as_of` is the vendor's time of the statement."""
+    """A canonical event and who said it. `as_of` is the vendor's time of the statement.
+
+    `states` and `undated` as in `domain.ports.Reading`: what was said may be no news at all.
+    """
 
     event: dict[str, Any]
     as_of: datetime
@@ -38,6 +42,8 @@ class Said:
     connection_id: str = ""
     delivery_id: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
+    states: bool = False
+    undated: bool = False
 
     @property
     def kind(self) -> str:
@@ -53,11 +59,16 @@ class Said:
 
 @dataclass(frozen=True)
 class Applied:
-    """What came of it: the event if it was news (or this delivery's own), and whom it is about."""
+    """What came of it: the event if it was news (or this delivery's own), and whom it is about.
+
+    `effect` is `applied`, `overtaken` or `known`; `did` lists what stands differently since.
+    """
 
     event: dict[str, Any] | None = None
     candidate: Candidate | None = None
     application: Application | None = None
+    effect: str = "known"
+    did: list[dict[str, Any]] = field(default_factory=list)
 
 
 async def apply_event(
@@ -66,25 +77,43 @@ async def apply_event(
     """Apply an event unless it was applied, or overtaken, before."""
     if said.kind.startswith("candidate."):
         return await _about_person(session, tools, company, said, now)
+    if await _is_no_news(session, company, said):
+        return Applied()
     met = await meet_applicant.meet(session, tools, company, said, now)
     overtaken = said.kind in OUTCOMES and change_outcome.is_overtaken(met.application, said, now)
     row = _row(company, said, met.application.id, now)
     row.effect = "overtaken" if overtaken else "applied"
     if said.kind in ENDED and met.application.outcome in {"rejected", "withdrawn"}:
         row.supersedes = met.application.last_event_key or None
-    noted = await _note(session, row)
+    noted = await _note(session, row, await note_interview.standing(session, met.application, said))
     if noted is None:
         return Applied(None, met.candidate, met.application)
     event = {**said.event, "dedupe_key": noted.dedupe_key, "supersedes": noted.supersedes}
+    did: list[dict[str, Any]] = []
     if noted is row and not overtaken:
+        before = await standing(session, met.application)
         await meet_applicant.learn(session, tools, company, met, said)
         await _act(
             session, tools, company, met.application, said=said, key=noted.dedupe_key, now=now
         )
+        did = differences(before, await standing(session, met.application))
     elif noted is not row:
         await meet_applicant.map_again(session, company, met.application, said)
     emitted = event if noted.effect == "applied" else None
-    return Applied(emitted, met.candidate, met.application)
+    effect = noted.effect if noted is row else "known"
+    return Applied(emitted, met.candidate, met.application, effect, did)
+
+
+async def _is_no_news(session: AsyncSession, company: Company, said: Said) -> bool:
+    """A vendor says how things stand, and it is how we hold them; a replay shows its own again."""
+    if said.kind not in OUTCOMES or not (said.states or said.undated):
+        return False
+    number = said.event["application"]["external_id"]
+    there = await meet_applicant.known_application(session, company.id, said.connection_id, number)
+    if not change_outcome.says_what_stands(there, said):
+        return False
+    own = await session.get(AtsEvent, (company.id, said.event["dedupe_key"]))
+    return own is None or own.delivery_id != said.delivery_id
 
 
 async def _act(
@@ -101,7 +130,7 @@ async def _act(
         application.last_event_key = key
         await change_outcome.change(session, tools, company, application, said=said, now=now)
     else:
-        await note_interview.note(session, tools, company, application, said=said, now=now)
+        await note_interview.note(session, tools, company, application, said=said, key=key, now=now)
     await change_outcome.settle(session, tools, company, application, now)
 
 
@@ -116,6 +145,7 @@ async def _about_person(
     noted = await _note(session, row)
     if noted is None:
         return Applied(None, candidate)
+    did = [{"what": said.kind.removeprefix("candidate."), "from": None, "to": candidate.id}]
     if noted is row:
         if said.kind == "candidate.deleted":
             await change_person.delete(session, tools, candidate, now)
@@ -125,7 +155,9 @@ async def _about_person(
                 external_id=said.event["candidate"]["merged_into_external_id"], now=now,
             )  # fmt: skip
             candidate = await change_person.merge(session, tools, candidate, survivor)
-    return Applied({**said.event, "supersedes": noted.supersedes}, candidate)
+    effect = "applied" if noted is row else "known"
+    event = {**said.event, "supersedes": noted.supersedes}
+    return Applied(event, candidate, None, effect, did if noted is row else [])
 
 
 def _row(company: Company, said: Said, application_id: str | None, now: datetime) -> AtsEvent:
@@ -153,11 +185,12 @@ def _meaning(event: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 
 
-async def _note(session: AsyncSession, row: AtsEvent) -> AtsEvent | None:
+async def _note(session: AsyncSession, row: AtsEvent, stands: str = "") -> AtsEvent | None:
     """Write the event down once. Null: it was told before; another delivery's row is not returned.
 
     The same effect told differently, and later, is a correction: it gets a key of its own and
-    names the event it corrects. The application is locked, so nobody adds to the chain meanwhile.
+    names the event it corrects; so does an interview moved back to where it once was (`stands` is
+    the key of what holds now). The application is locked: nobody adds to the chain meanwhile.
     """
     if await add_once(session, row):
         return row
@@ -165,7 +198,7 @@ async def _note(session: AsyncSession, row: AtsEvent) -> AtsEvent | None:
     own = [one for one in chain if _same_words(one, row)]
     if own:
         return own[-1]
-    if not _is_correction(chain, row):
+    if not (_is_correction(chain, row) or _moved_back(chain, row, stands)):
         return None
     row.dedupe_key = f"{chain[0].dedupe_key}#{len(chain)}"
     row.supersedes = chain[-1].dedupe_key
@@ -193,6 +226,12 @@ def _is_correction(chain: list[AtsEvent], row: AtsEvent) -> bool:
         return False
     repeated = any(one.meaning == row.meaning for one in chain)
     return not repeated or row.as_of > last.as_of
+
+
+def _moved_back(chain: list[AtsEvent], row: AtsEvent, stands: str) -> bool:
+    """Said before, overruled by another time since, and now said again later."""
+    elsewhere = bool(stands) and stands not in {one.dedupe_key for one in chain}
+    return elsewhere and row.as_of > chain[-1].as_of
 
 
 async def take_hire_back(

@@ -9,6 +9,7 @@ from sqlmodel import col, select
 from domain.application import OF_DECISION, Application, Interview
 from domain.company import Company
 from domain.flows.open_notice import cancel_pending, open_notice
+from domain.flows.say_too_late import say_too_late
 from domain.flows.set_deadline import set_deadline, void_deadlines
 from domain.ports import Tools
 
@@ -38,6 +39,24 @@ def is_overtaken(application: Application, said: "Said", now: datetime) -> bool:
     return said.kind == "application.rejected" and application.outcome != "rejected"
 
 
+def says_what_stands(application: Application | None, said: "Said") -> bool:
+    """Whether a statement of how things stand says nothing but what we hold already.
+
+    A hire or an application that goes on has no history of its own in it; an end has none where
+    the vendor gives it no time. An unknown application that goes on is nothing we need to know.
+    """
+    outcome = OUTCOME[said.kind]
+    if outcome == "active":
+        return application is None or application.outcome not in {"rejected", "withdrawn"}
+    if application is None or application.outcome != outcome:
+        return False
+    if outcome == "hired":
+        return said.states
+    told = said.event["rejection"] or {}
+    same = (application.initiated_by, application.rejection_reason)
+    return said.undated and same == (told.get("initiated_by"), told.get("reason_id"))
+
+
 async def change(
     session: AsyncSession,
     tools: Tools,
@@ -57,6 +76,8 @@ async def change(
     await session.flush()
     if application.outcome != "rejected":
         await cancel_pending(session, company.id, application.id, now)
+    if before == "rejected" and application.outcome != "rejected":
+        await say_too_late(session, tools, company, application, now)
     if application.outcome == "withdrawn":
         await void_deadlines(session, company.id, application.id, now)
     else:

@@ -1,6 +1,6 @@
 """An interview is planned, moved, called off or held; once held it has a deadline."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,11 +11,15 @@ from domain.company import Company
 from domain.flows.set_deadline import set_deadline
 from domain.ids import new_id
 from domain.ports import Tools
-from domain.store import add_once
+from domain.store import add_once, lock
 
 if TYPE_CHECKING:
     from domain.flows.apply_event import Said
 
+USUAL_LENGTH = timedelta(hours=1)
+"""How long an interview lasts whose end nobody tells."""
+ASK_AFTER = timedelta(minutes=5)
+"""How long after its end the vendor is asked whether an interview took place."""
 _CALLED_OFF = {"cancelled": "cancelled", "canceled": "cancelled", "no_show": "no_show"}
 
 
@@ -26,20 +30,88 @@ async def note(
     application: Application,
     *,
     said: "Said",
+    key: str,
     now: datetime,
 ) -> Interview:
     """Take over what is said about an interview, unless something newer was said, and count."""
-    told: dict[str, Any] = said.event["interview"] or {}
-    external_id = (
-        told.get("external_id") or f"at {told.get('starts_at') or said.event['occurred_at']}"
-    )
-    interview = await _interview(session, application, external_id, now)
+    interview = await _interview(session, application, _number(said), now)
     if _is_news(interview, said, now):
-        _take_over(interview, application, said, told, now)
+        _take_over(interview, application, said, said.event["interview"] or {}, now)
+        interview.last_event_key = key
+        interview.ask_at = _ask_at(tools, said, interview)
         session.add(interview)
         await session.flush()
         await set_deadline(session, tools, company, interview, now)
     return interview
+
+
+async def standing(session: AsyncSession, application: Application, said: "Said") -> str:
+    """The key of the event that told the planned time of this interview, if one did."""
+    if said.kind != "interview.scheduled":
+        return ""
+    wanted = select(Interview.last_event_key).where(
+        col(Interview.company_id) == application.company_id,
+        col(Interview.application_id) == application.id,
+        col(Interview.external_id) == _number(said),
+        col(Interview.status) == "scheduled",
+    )
+    return (await session.scalars(wanted)).first() or ""
+
+
+async def call_off(
+    session: AsyncSession,
+    tools: Tools,
+    company: Company,
+    connection_id: str,
+    external_id: str,
+    *,
+    as_of: datetime,
+    now: datetime,
+) -> bool:
+    """An interview was called off or removed, known by the vendor's number alone.
+
+    False: we know none of that number that is still to come, or something newer was told.
+    """
+    wanted = (
+        select(Interview)
+        .join(
+            Application,
+            (col(Application.company_id) == col(Interview.company_id))
+            & (col(Application.id) == col(Interview.application_id)),
+        )
+        .where(
+            col(Interview.company_id) == company.id,
+            col(Interview.external_id) == external_id,
+            col(Interview.status) == "scheduled",
+            col(Application.connection_id) == connection_id,
+        )
+    )
+    changed = False
+    for interview in (await session.scalars(wanted)).all():
+        await lock(session, Application, company.id, interview.application_id)
+        if min(as_of, now) < interview.told_at:
+            continue
+        interview.status, interview.ask_at, interview.told_at = "cancelled", None, min(as_of, now)
+        interview.last_event_key = ""
+        session.add(interview)
+        await session.flush()
+        await set_deadline(session, tools, company, interview, now)
+        changed = True
+    return changed
+
+
+def _number(said: "Said") -> str:
+    told: dict[str, Any] = said.event["interview"] or {}
+    when = told.get("starts_at") or said.event["occurred_at"]
+    return told.get("external_id") or f"at {when}"
+
+
+def _ask_at(tools: Tools, said: "Said", interview: Interview) -> datetime | None:
+    """When to ask the vendor whether it took place; never, where nobody can be asked."""
+    if interview.status != "scheduled" or said.provider not in tools.apis:
+        return None
+    ends_at = interview.ends_at or (interview.starts_at and interview.starts_at + USUAL_LENGTH)
+    return ends_at + ASK_AFTER if ends_at else None
 
 
 def _is_news(interview: Interview, said: "Said", now: datetime) -> bool:

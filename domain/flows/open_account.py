@@ -14,6 +14,7 @@ from sqlmodel import col, select
 
 from domain.access import as_agency, as_company, as_system
 from domain.agency import Agency, Agreement, AgreementVersion
+from domain.ats_secrets import seal_secrets, split_settings
 from domain.caller import AGENCY_SCOPES, COMPANY_SCOPES, Member, OAuthClient, SignInLink
 from domain.company import Company
 from domain.delivery import AtsConnection
@@ -190,34 +191,6 @@ async def connect_ats(
     session.add(connection)
     await session.flush()
     return connection
-
-
-def split_settings(settings: dict[str, Any]) -> tuple[dict[str, Any], Any]:
-    """The settings anybody may read, and the credential among them (`api_key`) that nobody may."""
-    return {name: value for name, value in settings.items() if name != "api_key"}, settings.get(
-        "api_key"
-    )
-
-
-def seal_secrets(
-    sealer: Sealer,
-    connection_id: str,
-    secrets: list[str],
-    by_event: dict[str, str],
-    *,
-    api_key: str | None = None,
-) -> bytes:
-    """A connection's secrets as one sealed document: `{"secrets", "by_event", "api_key"}`."""
-    plain = json.dumps({"secrets": secrets, "by_event": by_event, "api_key": api_key}).encode()
-    return sealer.seal(plain, about=f"connection:{connection_id}")
-
-
-def open_secrets(sealer: Sealer, connection: AtsConnection) -> dict[str, Any]:
-    """What `seal_secrets` sealed."""
-    opened: dict[str, Any] = json.loads(
-        sealer.open(connection.secrets, about=f"connection:{connection.id}")
-    )
-    return opened
 
 
 async def _as_owner(session: AsyncSession, company_id: str | None, agency_id: str | None) -> None:

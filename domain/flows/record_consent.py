@@ -27,6 +27,7 @@ from domain.consent_text import GRACE_MINUTES, Statement
 from domain.errors import Gone, Invalid
 from domain.flows.announce import announce
 from domain.flows.append_consent_event import append, lock_candidate
+from domain.flows.leave_note import note_for_vendor
 from domain.flows.open_candidate_link import Opened, new_my_page_link
 from domain.flows.write_mail import write_to_candidate
 from domain.ids import new_id
@@ -107,6 +108,10 @@ async def give(
         for agency_id, items in answer.choices.items()
     ]
     _answered(session, case.invitation, "give", now)
+    await note_for_vendor(
+        session, tools, case.company.id, case.application.id,
+        kind="opted_in", about=given[0].event_id, now=now,
+    )  # fmt: skip
     await _receipt(session, tools, case, given, now)
     return True
 

@@ -16,6 +16,7 @@ from sqlmodel import col, select
 from domain.application import Application
 from domain.candidate import Candidate
 from domain.deadline import Deadline
+from domain.flows.leave_note import note_for_vendor
 from domain.flows.open_notice import cancel_notice, meet_deadlines
 from domain.flows.write_mail import SAFETY_NET, open_mail
 from domain.invitation import Invitation
@@ -72,6 +73,10 @@ async def mail_sent(
         await session.flush()
         if notice.kind != "interim":
             await meet_deadlines(session, notice)
+            await note_for_vendor(
+                session, tools, tenant_id, notice.application_id,
+                kind="told", about=notice.id, now=now,
+            )  # fmt: skip
 
 
 async def mail_refused(

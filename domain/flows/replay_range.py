@@ -8,7 +8,7 @@ from sqlmodel import col, select
 from domain.access import as_company, as_system
 from domain.delivery import AtsConnection, Delivery
 from domain.errors import NotFound
-from domain.flows.understand_delivery import replay_delivery
+from domain.flows.replay_delivery import replay_delivery
 
 _PAGE = 200
 

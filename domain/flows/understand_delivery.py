@@ -1,83 +1,206 @@
 """Read a kept delivery, apply what it means once, and note how it went."""
 
+import hashlib
 import json
-from datetime import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
+from sqlalchemy import func
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
 
 from domain import vault
+from domain.ats_secrets import api_view, view_of
 from domain.candidate import Candidate
 from domain.company import Company
 from domain.delivery import KEPT_UNKNOWN, READ_AGAIN_AFTER, AtsConnection, Delivery
-from domain.errors import Conflict, Gone
-from domain.flows.apply_event import Said, apply_event, take_hire_back
+from domain.errors import Gone
+from domain.flows.apply_reading import apply_reading, since_connected
+from domain.flows.map_words import note_words
+from domain.flows.replay_delivery import JOB
 from domain.jobs import later
-from domain.ports import ConnectionView, Incoming, Reading, Sealer, Tools, Unreadable
+from domain.ports import (
+    ConnectionView,
+    Incoming,
+    Lookup,
+    Masked,
+    Reading,
+    Sealer,
+    Tools,
+    Unreadable,
+)
 from domain.store import find, lock
+from domain.vendor import back_off
 from domain.views.deliveries import events_about
 
-JOB = "delivery.read"
+POLLED = "poll"
+"""What stands where a webhook would have the vendor's event name."""
+ASKED_FOR = timedelta(days=3)
+"""For how long a delivery waits for an answer of the vendor's API."""
+
+
+@dataclass(frozen=True, repr=False)
+class Ask(Masked):
+    """What must be asked of the vendor's API before a delivery can be understood."""
+
+    provider: str
+    connection: ConnectionView
+    lookup: Lookup
+
+
+@dataclass(frozen=True, repr=False)
+class _Told(Masked):
+    """A delivery with its connection and what it was understood to say."""
+
+    delivery: Delivery
+    connection: AtsConnection
+    reading: Reading
 
 
 async def understand_delivery(
-    session: AsyncSession, tools: Tools, company_id: str, delivery_id: str, now: datetime
-) -> None:
+    session: AsyncSession,
+    tools: Tools,
+    company_id: str,
+    delivery_id: str,
+    now: datetime,
+    *,
+    facts: Mapping[str, Any] | None = None,
+) -> Ask | None:
     """Read one delivery in one transaction: its events, their effects and its status, or none.
 
-    Safe to run twice: only a delivery still `received` is read.
+    Where the vendor must be asked first, nothing changes and the question is given back; call
+    again with the answer (`facts`). Safe to run twice: only a delivery still `received` is read.
     """
     delivery = await lock(session, Delivery, company_id, delivery_id)
     if delivery.status != "received":
-        return
+        return None
     connection = await _connection_of(session, delivery)
     try:
         incoming = await open_delivery(session, tools.sealer, delivery)
-        reading = tools.adapters[delivery.provider].read(incoming, view_of(connection))
+        await _refuse_other_body(session, tools, delivery, incoming)
+        reading = _read(tools, delivery, incoming, connection, facts)
     except (Unreadable, Gone) as why:
         fail(delivery, getattr(why, "code", None) or str(why), now)
         session.add(delivery)
-        return
-    delivery.provider_event = (reading.provider_event or "")[:100] or None
-    await _apply(session, tools, delivery, connection=connection, reading=reading, now=now)
+        return None
+    if reading.lookup is not None:
+        return _question(tools, delivery, connection, reading.lookup, now)
+    await _apply(session, tools, _Told(delivery, connection, reading), now=now)
+    return None
 
 
-async def _apply(
-    session: AsyncSession,
+def _read(
     tools: Tools,
     delivery: Delivery,
-    *,
+    incoming: Incoming,
     connection: AtsConnection,
-    reading: Reading,
+    facts: Mapping[str, Any] | None,
+) -> Reading:
+    view = view_of(connection)
+    if delivery.origin == "poll":
+        known = json.loads(incoming.body)
+        api = tools.apis[delivery.provider]
+        reading = api.understand(known, _without_body(incoming), view, POLLED)
+        return since_connected(reading, connection)
+    reading = tools.adapters[delivery.provider].read(incoming, view)
+    delivery.provider_event = (reading.provider_event or "")[:100] or None
+    if reading.lookup is None or facts is None:
+        return reading
+    api = tools.apis[delivery.provider]
+    return api.understand(facts, incoming, view, reading.provider_event or "")
+
+
+def _without_body(incoming: Incoming) -> Incoming:
+    return Incoming(b"", {}, incoming.received_at)
+
+
+def _question(
+    tools: Tools, delivery: Delivery, connection: AtsConnection, lookup: Lookup, now: datetime
+) -> Ask | None:
+    """What to ask; or that nobody can be asked, because there is no credential."""
+    view = api_view(tools.sealer, connection)
+    if delivery.provider in tools.apis and view.settings.get("api_key"):
+        return Ask(delivery.provider, view, lookup)
+    if lookup.needed:
+        fail(delivery, "api_key_missing", now)
+    else:
+        delivery.status, delivery.error, delivery.processed_at = "ignored", None, now
+        delivery.look_at = now + KEPT_UNKNOWN
+    return None
+
+
+async def _refuse_other_body(
+    session: AsyncSession, tools: Tools, delivery: Delivery, incoming: Incoming
+) -> None:
+    """Where only the id is signed, another body under an id seen before is spliced together."""
+    adapter = tools.adapters.get(delivery.provider)
+    if delivery.origin == "poll" or adapter is None or not adapter.ONE_BODY_PER_ID:
+        return
+    number = adapter.delivery_id(incoming)
+    if number is None:
+        raise Unreadable("delivery_id_missing")
+    delivery.nonce = hashlib.sha256(number.encode()).digest()
+    session.add(delivery)
+    await session.flush()
+    where = (col(Delivery.company_id), col(Delivery.connection_id), col(Delivery.nonce))
+    await session.execute(
+        select(func.pg_advisory_xact_lock(func.hashtextextended(delivery.nonce.hex(), 0)))
+    )
+    others = select(Delivery.id).where(
+        where[0] == delivery.company_id, where[1] == delivery.connection_id,
+        where[2] == delivery.nonce, col(Delivery.id) < delivery.id,
+    )  # fmt: skip
+    if (await session.scalars(others.limit(1))).first() is not None:
+        raise Unreadable("id_reused")
+
+
+async def put_off(
+    session: AsyncSession,
+    company_id: str,
+    delivery_id: str,
+    *,
+    code: str,
+    retry_after: timedelta | None,
     now: datetime,
 ) -> None:
+    """The vendor's API did not answer: the delivery waits and is tried again, for three days."""
+    delivery = await lock(session, Delivery, company_id, delivery_id)
+    if delivery.status != "received":
+        return
+    delivery.attempts += 1
+    if now - delivery.received_at > ASKED_FOR:
+        fail(delivery, code, now)
+    else:
+        delivery.error, delivery.look_at = code, now + back_off(delivery.attempts, retry_after)
+    session.add(delivery)
+
+
+async def refuse(
+    session: AsyncSession, company_id: str, delivery_id: str, code: str, now: datetime
+) -> None:
+    """It cannot be understood before a person has changed something: kept, replayable."""
+    delivery = await lock(session, Delivery, company_id, delivery_id)
+    if delivery.status == "received":
+        fail(delivery, code, now)
+        session.add(delivery)
+
+
+async def _apply(session: AsyncSession, tools: Tools, told: _Told, *, now: datetime) -> None:
+    delivery, reading = told.delivery, told.reading
     company = await session.get_one(Company, delivery.company_id)
-    emitted: list[dict[str, Any]] = []
-    candidate: Candidate | None = None
-    changed = False
-    for event in reading.events:
-        said = Said(
-            event=event,
-            as_of=reading.as_of or delivery.received_at,
-            provider=delivery.provider,
-            connection_id=connection.id,
-            delivery_id=delivery.id,
-            settings=connection.settings,
-        )
-        applied = await apply_event(session, tools, company, said, now)
-        candidate = applied.candidate or candidate
-        emitted += [applied.event] if applied.event else []
-    if reading.unhired is not None and reading.as_of is not None:
-        changed = await take_hire_back(
-            session, tools, company, connection_id=connection.id, external_id=reading.unhired,
-            as_of=reading.as_of, now=now,
-        )  # fmt: skip
-    delivery.status = "processed" if emitted or changed else "ignored"
-    delivery.error, delivery.processed_at = None, now
-    await _keep_result(session, tools.sealer, delivery, candidate, emitted)
+    await note_words(session, told.connection, reading, now)
+    done = await apply_reading(
+        session, tools, company, told.connection, reading,
+        provider=delivery.provider, delivery_id=delivery.id, at=delivery.received_at, now=now,
+    )  # fmt: skip
+    delivery.status = "processed" if done.emitted or done.changed else "ignored"
+    delivery.error, delivery.processed_at, delivery.effects = None, now, done.effects
+    await keep_result(session, tools.sealer, delivery, done.candidate, done.emitted)
 
 
-async def _keep_result(
+async def keep_result(
     session: AsyncSession,
     sealer: Sealer,
     delivery: Delivery,
@@ -135,23 +258,6 @@ async def give_up(session: AsyncSession, company_id: str, delivery_id: str, now:
         session.add(delivery)
 
 
-async def replay_delivery(
-    session: AsyncSession, company_id: str, delivery_id: str, now: datetime
-) -> Delivery:
-    """Read a delivery again. What took effect before takes none again."""
-    delivery = await lock(session, Delivery, company_id, delivery_id)
-    if delivery.body is None:
-        detail = "the delivery's contents are no longer kept"
-        raise Conflict(detail, code="contents_gone")
-    if delivery.status != "received":
-        delivery.status, delivery.error, delivery.processed_at = "received", None, None
-        delivery.look_at = now + READ_AGAIN_AFTER
-        session.add(delivery)
-    await session.flush()
-    await later(session, JOB, company_id, delivery_id)
-    return delivery
-
-
 async def look_again(
     session: AsyncSession, _: Tools, company_id: str, delivery_id: str, now: datetime
 ) -> None:
@@ -174,13 +280,6 @@ async def _connection_of(session: AsyncSession, delivery: Delivery) -> AtsConnec
     found = await find(session, AtsConnection, delivery.company_id, delivery.connection_id)
     assert found is not None
     return found
-
-
-def view_of(connection: AtsConnection) -> ConnectionView:
-    """What `read` may know of a connection: everything but its secrets."""
-    return ConnectionView(
-        id=connection.id, public_keys=connection.public_keys, settings=connection.settings
-    )
 
 
 async def open_delivery(session: AsyncSession, sealer: Sealer, delivery: Delivery) -> Incoming:

@@ -18,6 +18,7 @@ from domain.company import Company
 from domain.consent import Consent, advance
 from domain.flows.announce import announce
 from domain.flows.append_consent_event import append, lock_candidate
+from domain.flows.leave_note import note_for_vendor
 from domain.flows.open_candidate_link import new_my_page_link
 from domain.flows.write_mail import language, write_to_candidate
 from domain.ids import new_id
@@ -51,6 +52,11 @@ async def withdraw(
             await end(session, candidate, consent, now, channel=channel, method="withdrawal_form")
             await stop_relays(session, tools, company, consent, "withdrawn", now=now)
             ended.append(consent)
+    for application_id in {consent.application_id for consent in ended}:
+        await note_for_vendor(
+            session, tools, company.id, application_id,
+            kind="withdrew", about=now.isoformat(), now=now,
+        )  # fmt: skip
     if ended:
         await _confirm(session, tools, company, candidate, ended, now=now)
     return [consent.agency_id for consent in ended]

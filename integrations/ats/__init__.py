@@ -8,10 +8,49 @@ from types import ModuleType
 from typing import cast
 
 from domain.ports import AtsAdapter, AtsApi
-from integrations.ats import greenhouse, standard_webhooks
+from integrations.ats import (
+    cloudevents,
+    greenhouse,
+    greenhouse_api,
+    icims,
+    icims_api,
+    lever,
+    lever_api,
+    merge,
+    merge_api,
+    recruitee,
+    recruitee_api,
+    smartrecruiters,
+    smartrecruiters_api,
+    standard_webhooks,
+    teamtailor,
+    teamtailor_api,
+    zoho_recruit,
+    zoho_recruit_api,
+)
 
-_WEBHOOKS: tuple[ModuleType, ...] = (greenhouse, standard_webhooks)
-_APIS: tuple[ModuleType, ...] = ()
+_WEBHOOKS: tuple[ModuleType, ...] = (
+    cloudevents,
+    greenhouse,
+    icims,
+    lever,
+    merge,
+    recruitee,
+    smartrecruiters,
+    standard_webhooks,
+    teamtailor,
+    zoho_recruit,
+)
+_APIS: tuple[ModuleType, ...] = (
+    greenhouse_api,
+    icims_api,
+    lever_api,
+    merge_api,
+    recruitee_api,
+    smartrecruiters_api,
+    teamtailor_api,
+    zoho_recruit_api,
+)
 
 ADAPTERS: dict[str, AtsAdapter] = {
     module.PROVIDER: cast("AtsAdapter", module) for module in _WEBHOOKS

@@ -9,8 +9,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
-from domain.ports import ConnectionView, Incoming, Unreadable
+from domain.ports import ConnectionView, Incoming, Unreadable, VendorMissing
 
 ENDED = {"application.rejected": "rejected", "application.withdrawn": "withdrawn"}
 STATUS = {
@@ -43,17 +44,29 @@ _MAX_LOCAL, _MAX_ADDRESS = 64, 254
 
 def parse(body: bytes) -> dict[str, Any]:
     """The body as a JSON object. Anything ambiguous or beyond reason is `Unreadable`."""
+    found = _loaded(body)
+    if not isinstance(found, dict):
+        raise Unreadable("not_an_object")
+    return found
+
+
+def parse_rows(body: bytes) -> list[dict[str, Any]]:
+    """The body as a JSON list of objects, as strictly."""
+    found = _loaded(body)
+    if not isinstance(found, list):
+        raise Unreadable("not_a_list")
+    return rows(found, "entry")
+
+
+def _loaded(body: bytes) -> Any:
     try:
-        found = json.loads(
+        return json.loads(
             body.decode("utf-8"), object_pairs_hook=_once_each, parse_constant=_no_constant
         )
     except UnicodeDecodeError:
         raise Unreadable("not_utf8") from None
     except (ValueError, RecursionError):
         raise Unreadable("not_json") from None
-    if not isinstance(found, dict):
-        raise Unreadable("not_an_object")
-    return found
 
 
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -104,6 +117,16 @@ def ident(value: Any, what: str) -> str:
 def ident_or_none(value: Any, what: str) -> str | None:
     """An id, or nothing."""
     return None if value is None or value == "" else ident(value, what)
+
+
+def path_part(external_id: Any) -> str:
+    """An id as one part of a URL's path: nothing in it may lead elsewhere.
+
+    `VendorMissing` for what cannot be the id of anything.
+    """
+    if not isinstance(external_id, str) or not external_id.strip("."):
+        raise VendorMissing
+    return quote(external_id, safe="", errors="replace")
 
 
 def text(value: Any, what: str) -> str | None:

@@ -129,17 +129,32 @@ def read(incoming: Incoming, connection: ConnectionView) -> Reading:
     kind = c.text(body.get("type"), "type")
     if kind is None:
         raise Unreadable("type_missing")
-    if kind not in _KINDS:
+    if kind not in KINDS:
         return Reading(kind)
-    told = _Told(kind, body, connection)
+    told = Told(
+        kind, body, connection,
+        provider=PROVIDER, provider_event=kind, number=delivery_id(incoming),
+    )  # fmt: skip
     return Reading(kind, [told.event(incoming)], told.at)
 
 
-class _Told:
-    """`{type, timestamp, data}` in our own names."""
+class Told:
+    """`{timestamp, data}` in our own names about an event of this kind, whoever wraps it.
 
-    def __init__(self, kind: str, body: Mapping[str, Any], connection: ConnectionView) -> None:
-        self.provider_event = kind
+    `provider_event` and `number` are what the sender calls the event and this delivery of it.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        body: Mapping[str, Any],
+        connection: ConnectionView,
+        *,
+        provider: str,
+        provider_event: str,
+        number: str | None,
+    ) -> None:
+        self.provider, self.provider_event, self.number = provider, provider_event, number
         self.connection = connection
         self.at = c.moment(body.get("timestamp"), "timestamp")
         self.data = c.mapping(body.get("data"), "data")
@@ -147,16 +162,17 @@ class _Told:
         self.kind = self._kind(kind)
 
     def event(self, incoming: Incoming) -> dict[str, Any]:
+        """The canonical event."""
         application = self._application()
         candidate = self._candidate()
         occurred_at = self._occurred_at()
         made = c.event(
-            PROVIDER,
+            self.provider,
             self.connection,
             incoming,
             kind=self.kind,
             provider_event=self.provider_event,
-            provider_event_id=delivery_id(incoming),
+            provider_event_id=self.number,
             subject=self._subject(application, candidate),
             effect_at=self._effect_at(occurred_at),
             occurred_at=occurred_at,
@@ -176,11 +192,8 @@ class _Told:
         if told not in c.ENDED or self.rejection is None:
             return told
         initiator = self.rejection["initiated_by"]
-        if initiator == "hired":
-            return "application.hired"
-        if initiator == "candidate":
-            return "application.withdrawn"
-        return "application.rejected" if initiator == "company" else told
+        # Somebody else, or nobody we know: then the delivery's own name is all there is.
+        return told if initiator in {"other", "unknown"} else c.ended_kind(initiator)
 
     def _rejection(self, kind: str) -> dict[str, Any] | None:
         if kind not in c.ENDED:
@@ -189,14 +202,14 @@ class _Told:
         rejected_at = c.moment_or_none(told.get("rejected_at"), "rejected_at") or self.at
         not_before = c.moment_or_none(told.get("not_before"), "not_before")
         reason_id = c.ident_or_none(told.get("reason_id"), "reason_id")
-        return {
-            "initiated_by": self._initiator(kind, told, reason_id),
-            "reason_id": reason_id,
-            "reason_text": c.text(told.get("reason_text"), "reason_text"),
-            "reason_type_raw": c.text(told.get("reason_type_raw"), "reason_type_raw"),
-            "rejected_at": c.written(rejected_at),
-            "not_before": c.written(not_before),
-        }
+        return c.rejection(
+            self._initiator(kind, told, reason_id),
+            rejected_at,
+            reason_id=reason_id,
+            reason_text=c.text(told.get("reason_text"), "reason_text"),
+            reason_type_raw=c.text(told.get("reason_type_raw"), "reason_type_raw"),
+            not_before=c.written(not_before),
+        )
 
     def _initiator(self, kind: str, told: Mapping[str, Any], reason_id: str | None) -> str:
         stated = c.text(told.get("initiated_by"), "initiated_by")
@@ -229,15 +242,17 @@ class _Told:
             return None
         status = c.label(told.get("status"))
         known = status if status in {*c.STATUS.values()} else "unknown"
-        return {
-            "external_id": c.ident(told.get("external_id"), "application_id"),
-            "url": c.label(told.get("url")),
-            "status": c.STATUS.get(self.kind, known),
-            "applied_at": c.written(c.moment_or_none(told.get("applied_at"), "applied_at")),
-            "stage": _stage(told.get("stage")),
-            "source": c.label(told.get("source")),
-            "custom_fields": c.plain_json(told.get("custom_fields")),
-        }
+        stage = told.get("stage")
+        return c.application(
+            self.kind,
+            c.ident(told.get("external_id"), "application_id"),
+            url=c.label(told.get("url")),
+            status=c.STATUS.get(self.kind, known),
+            applied_at=c.written(c.moment_or_none(told.get("applied_at"), "applied_at")),
+            stage=c.named(stage.get("id"), stage.get("name")) if isinstance(stage, dict) else None,
+            source=c.label(told.get("source")),
+            custom_fields=c.plain_json(told.get("custom_fields")),
+        )
 
     def _candidate(self) -> dict[str, Any] | None:
         told = c.mapping_or_none(self.data.get("candidate"), "candidate")
@@ -266,27 +281,27 @@ class _Told:
         told = c.mapping_or_none(self.data.get("job"), "job")
         if told is None:
             return None
-        return {
-            "external_id": c.ident_or_none(told.get("external_id"), "job_id"),
-            "title": c.label(told.get("title")),
-            "department": c.label(told.get("department")),
-            "location": c.label(told.get("location")),
-            "requisition_id": c.ident_or_none(told.get("requisition_id"), "requisition_id"),
-            "confidential": c.flag(told.get("confidential"), "confidential"),
-        }
+        return c.job(
+            c.ident_or_none(told.get("external_id"), "job_id"),
+            title=c.label(told.get("title")),
+            department=c.label(told.get("department")),
+            location=c.label(told.get("location")),
+            requisition_id=c.ident_or_none(told.get("requisition_id"), "requisition_id"),
+            confidential=c.flag(told.get("confidential"), "confidential"),
+        )
 
     def _interview(self) -> dict[str, Any] | None:
         told = c.mapping_or_none(self.data.get("interview"), "interview")
         if told is None or not self.kind.startswith("interview."):
             return None
-        return {
-            "external_id": c.ident_or_none(told.get("external_id"), "interview_id"),
-            "starts_at": c.written(c.moment_or_none(told.get("starts_at"), "starts_at")),
-            "ends_at": c.written(c.moment_or_none(told.get("ends_at"), "ends_at")),
-            "all_day": c.flag(told.get("all_day"), "all_day"),
-            "status": c.text(told.get("status"), "interview_status")
+        return c.interview(
+            c.ident_or_none(told.get("external_id"), "interview_id"),
+            c.moment_or_none(told.get("starts_at"), "starts_at"),
+            c.moment_or_none(told.get("ends_at"), "ends_at"),
+            all_day=c.flag(told.get("all_day"), "all_day"),
+            status=c.text(told.get("status"), "interview_status")
             or self.kind.removeprefix("interview."),
-        }
+        )
 
     def _deletion(self) -> dict[str, Any] | None:
         if self.kind != "candidate.deleted":
@@ -300,16 +315,7 @@ class _Told:
         return {"kind": kind, "application_external_ids": gone}
 
 
-def _stage(value: Any) -> dict[str, Any] | None:
-    if not isinstance(value, dict):
-        return None
-    number = value.get("id")
-    known = isinstance(number, int | str) and not isinstance(number, bool)
-    found = {"id": c.label(str(number)) if known else None, "name": c.label(value.get("name"))}
-    return found if any(found.values()) else None
-
-
-_KINDS = frozenset({
+KINDS = frozenset({
     "interview.scheduled", "interview.completed", "candidate.deleted", "candidate.merged",
     *c.STATUS,
 })  # fmt: skip

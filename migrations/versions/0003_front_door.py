@@ -20,6 +20,10 @@ def upgrade() -> None:
     connections()
     deliveries()
     interviews()
+    op.create_index(
+        "ix_application_unclassified", "application", ["company_id", "connection_id", "id"],
+        postgresql_where="holds @> '[\"reason_unclassified\"]'::jsonb",
+    )  # fmt: skip
     polls()
     words()
     notes()
@@ -162,6 +166,7 @@ def downgrade() -> None:
     op.execute("DROP POLICY system_reads ON interview")
     for table in OF_COMPANY:
         op.drop_table(table)
+    op.drop_index("ix_application_unclassified", table_name="application")
     op.drop_index("ix_interview_ask_at", table_name="interview")
     op.drop_index("ix_interview_company_id_external_id", table_name="interview")
     op.drop_column("interview", "ask_at")

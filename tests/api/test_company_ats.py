@@ -200,8 +200,8 @@ async def test_deliveries_newest_first_with_their_events(ats, hr):
     assert oldest["events"][0]["provider_event_id"] == "ev-1"
     assert oldest["events"][0]["type"] == "application.rejected"
     assert set(oldest) == {
-        "id", "connection_id", "provider", "provider_event", "received_at", "processed_at",
-        "status", "events", "error",
+        "id", "connection_id", "provider", "provider_event", "origin", "received_at",
+        "processed_at", "status", "events", "effects", "error", "attempts",
     }  # fmt: skip
 
 

@@ -13,10 +13,10 @@ from api.clock import Clock
 from api.pages import words
 from api.runtime import Runtime
 from domain.application import Application, HoldClearance
+from domain.ats_secrets import open_secrets
 from domain.business_days import local_day
 from domain.credits import Kind
 from domain.delivery import AtsConnection
-from domain.flows.open_account import open_secrets
 from domain.invitation import CandidateLink
 from domain.notice import Notice
 from tests.applications import one, rows

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from domain.ports import Unreadable
+from domain.ports import Aside, Unreadable, Word
 from integrations.ats import greenhouse
 from tests.deliveries import escaped, incoming, sample, view
 
@@ -266,7 +266,7 @@ def test_a_hire_taken_back_has_no_event_of_its_own():
     reading = read(sample("unhire_candidate"))
 
     assert list(reading.events) == []
-    assert reading.unhired == "48206133001"
+    assert [(one.kind, one.external_id) for one in reading.asides] == [("unhired", "48206133001")]
     assert reading.as_of == datetime(2026, 6, 5, 1, 0, tzinfo=UTC)
 
 
@@ -304,14 +304,114 @@ def test_a_merge_names_both_records():
     assert event["dedupe_key"] == "greenhouse:ats_1:candidate.merged:31:32"
 
 
-@pytest.mark.parametrize("action", [
-    "ping", "candidate_stage_change", "application_updated", "delete_application",
-    "interview_deleted", "offer_created", "something new",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "action", ["ping", "application_updated", "delete_application", "offer_created", "new to us"]
+)
 def test_other_actions_make_no_event(action):
     reading = read({"action": action, "payload": {}})
 
     assert (reading.provider_event, list(reading.events)) == (action, [])
+    assert (list(reading.asides), reading.lookup) == ([], None)
+
+
+@pytest.mark.parametrize("name", ["ping", "application_updated", "delete_application"])
+def test_recorded_deliveries_that_mean_nothing(name):
+    reading = read(sample(name))
+
+    assert (reading.provider_event, list(reading.events)) == (name, [])
+    assert (list(reading.asides), reading.lookup) == ([], None)
+
+
+def test_a_new_stage_is_no_event_but_a_moment_to_ask_for_its_interviews():
+    """The interviews of the stage carry no times (reference 4.1 d), so they must be read."""
+    reading = read(sample("candidate_stage_change"))
+
+    assert (list(reading.events), list(reading.asides)) == ([], [])
+    assert reading.lookup.about == {"kind": "interviews", "application_id": "48206133001"}
+    assert reading.lookup.needed is False
+
+
+def test_a_deleted_interview_is_known_by_its_number_alone():
+    reading = read(sample("interview_deleted"))
+
+    assert list(reading.events) == []
+    assert list(reading.asides) == [Aside("interview_off", "31087450")]
+    assert reading.as_of == NOW
+
+
+@pytest.mark.parametrize(("body", "code"), [
+    ({"action": "candidate_stage_change"}, "payload_missing"),
+    ({"action": "candidate_stage_change", "payload": {}}, "application_missing"),
+    ({"action": "candidate_stage_change", "payload": {"application": {}}},
+     "application_id_missing"),
+    ({"action": "interview_deleted", "payload": {}}, "interview_missing"),
+    ({"action": "interview_deleted", "payload": {"interview": []}}, "interview_malformed"),
+    ({"action": "interview_deleted", "payload": {"interview": {"id": 1.5}}},
+     "interview_id_malformed"),
+    ({"action": "candidate_anonymized", "payload": {"candidate_id": 31}},
+     "anonymized_fields_malformed"),
+    ({"action": "delete_candidate", "payload": {"person": {"id": 31,
+      "deleted_application_ids": "1"}}}, "deleted_application_ids_malformed"),
+    ({"action": "merge_candidate", "payload": {"person": {"id": 31}}}, "new_candidate_id_missing"),
+    ({"action": "unhire_candidate", "payload": {"application": {"id": 1, "candidate": {}}}},
+     "last_activity_at_missing"),
+])  # fmt: skip
+def test_other_deliveries_that_miss_what_decides(body, code):
+    with pytest.raises(Unreadable, match=f"^{code}$"):
+        read(body)
+
+
+@pytest.mark.parametrize("field", ["full_name", "email_addresses", "phone_numbers"])
+def test_each_part_of_the_identity_counts(field):
+    body = sample("candidate_anonymized_partly")
+    body["payload"]["anonymized_fields"].append(field)
+
+    assert only(body)["deletion"]["kind"] == "anonymized"
+
+
+def test_a_bulk_rejection_is_one_delivery_for_each():
+    first, second = only(sample("reject_candidate")), only(rejected(id=48206133002))
+
+    assert first["dedupe_key"] != second["dedupe_key"]
+    assert second["application"]["external_id"] == "48206133002"
+
+
+def test_of_a_prospect_s_jobs_the_first_counts_and_custom_fields_keep_their_shapes():
+    body = sample("reject_prospect_two_jobs")
+    event = only(body)
+
+    assert event["job"]["external_id"] == "204"
+    assert event["application"]["source"] == "展示会"
+    told = body["payload"]["application"]["custom_fields"]
+    assert event["application"]["custom_fields"] == told
+    assert {type(one["value"]) for one in told.values()} == {str, dict, list, bool, type(None)}
+
+
+def test_a_second_job_without_department_or_office():
+    body = sample("reject_prospect_two_jobs")
+    body["payload"]["application"]["jobs"].reverse()
+    event = only(body)
+
+    assert event["job"]["external_id"] == "205"
+    assert (event["job"]["department"], event["job"]["location"]) == (None, None)
+
+
+@pytest.mark.parametrize(("kind", "mapped", "asked"), [
+    ({"id": 5, "name": "None specified"}, {}, [Word("reason", "9", "本人都合", "candidate")]),
+    (None, {}, [Word("reason", "9", "本人都合", "candidate")]),
+    ({"id": 5, "name": "None specified"}, {"9": "unknown"}, []),
+    ({"id": 5, "name": "None specified"}, {"9": "other"}, []),
+    ({"id": 5, "name": "We rejected them"}, {}, []),
+])  # fmt: skip
+def test_a_reason_nobody_has_given_a_meaning_is_named(kind, mapped, asked):
+    reason = {"id": 9, "name": "本人都合", "type": kind}
+    reading = read(rejected(rejection_reason=reason), reason_map=mapped)
+
+    assert list(reading.unmapped) == asked
+
+
+def test_without_a_reason_there_is_nothing_to_give_a_meaning_to():
+    assert list(read(sample("reject_candidate_no_reason")).unmapped) == []
 
 
 def test_a_retry_and_a_second_delivery_of_the_same_end_have_one_key():
@@ -319,6 +419,17 @@ def test_a_retry_and_a_second_delivery_of_the_same_end_have_one_key():
     later = only(rejected(last_activity_at="2026-06-02T12:00:00Z", status="rejected"))
 
     assert first["dedupe_key"] == later["dedupe_key"]
+
+
+@pytest.mark.parametrize("written", [
+    "2026-06-02T09:41:07+09:00", "2026-06-02T09:41:07.412+09:00", "2026-06-02T00:41:07.412931Z",
+])  # fmt: skip
+def test_the_precision_of_its_time_does_not_make_another_end(written):
+    """The API may write a time with more or fewer digits than the webhook did."""
+    event = only(rejected(rejected_at=written))
+
+    assert event["dedupe_key"] == only(sample("reject_candidate"))["dedupe_key"]
+    assert event["occurred_at"] == "2026-06-02T00:41:07Z"
 
 
 def change(body, path, value):
