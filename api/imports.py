@@ -89,7 +89,7 @@ async def _work(  # noqa: PLR0917 - as `work`
     database, tools, begun = runtime.database, runtime.tools, time.monotonic()
     async with database.transaction(company_id=company_id) as db:
         task = await import_run.take_up(
-            db, tools, company_id, import_id, next_row, runtime.clock()
+            db, tools, company_id, import_id, next_row=next_row, now=runtime.clock()
         )
     if task is None:
         return

@@ -51,9 +51,10 @@ FIRST_FILLED = frozenset({"decided_at", "reason"})
 """Exports have one column for refusals and one for withdrawals: a row fills one of them."""
 SAMPLE, MOST_WORDS = 5, 200
 _HEADER_WITHIN = 30
-_LONGEST = {"application_id": 200, "candidate_id": 200}
-_LONGEST_OTHER = 200
-_MOST_ASIDE = 2
+_LONGEST = 200
+"""Characters of a value; a reason may be longer, as nothing of it is kept."""
+_FEW = 2
+_WIDTHS = frozenset(str(width) for width in range(21))
 
 
 @dataclass(frozen=True, repr=False)
@@ -63,7 +64,7 @@ class Rules(Masked):
     uploaded_at: datetime
     history_before: date
     mapping: Mapping[int, str | None] = field(default_factory=dict)
-    """Column (counted from 1) → field; null: not used. Columns not named here go by their header."""
+    """Column (counted from 1) → field; null: not used. The others go by their headers."""
     outcome_map: Mapping[str, str] = field(default_factory=dict)
     reason_map: Mapping[str, str] = field(default_factory=dict)
     source_map: Mapping[str, str] = field(default_factory=dict)
@@ -171,7 +172,7 @@ class Reader:
         self.rules = rules
         self.sheet, self._header_at, header = _header(book)
         self.columns = _columns(header, rules.mapping)
-        self.conflicts = _conflicts(self.columns, rules.mapping)
+        self.conflicts = _conflicts(self.columns)
         self._places: dict[str, list[int]] = {}
         for column in self.columns:
             if column.field is not None and column.field not in self.conflicts:
@@ -180,7 +181,10 @@ class Reader:
         self._reason_map = _by_plain(rules.reason_map)
         self._words: dict[str, str | None] = {}
         self._today = local_day(rules.uploaded_at)
-        self._width = int(rules.answers.get("id_width") or 0)
+        width = rules.answers.get("id_width", "")
+        self._width = int(width) if width in _WIDTHS else 0
+        order = rules.answers.get("date_order")
+        self.order = order if order in {"mdy", "dmy"} else None
         self.marks = _Marks()
 
     def has(self, *fields: str) -> bool:
@@ -242,7 +246,7 @@ class Reader:
         told = party_of(party) if party else None
         if party and told is None:
             at.fault("ended_by", "word_unknown")
-        told = told or self._reason_map.get(plain(reason)) if reason else told
+        told = told or (self._reason_map.get(plain(reason)) if reason else None)
         if outcome == "withdrawn":
             return "withdrawn", "candidate"
         if told == "candidate":
@@ -343,7 +347,7 @@ class _Values:
         if isinstance(cell, str) and not cell:
             return None
         try:
-            return when_of(cell, self.reader.rules.answers.get("date_order"))
+            return when_of(cell, self.reader.order)
         except Unclear as why:
             if why.code == "date_order":
                 self.reader.marks.lost_order += 1
@@ -367,7 +371,7 @@ class _Values:
         except Unclear as why:
             self.fault(name, why.code)
             return None
-        if isinstance(found, str) and len(found) > _LONGEST.get(name, _LONGEST_OTHER) and name != "reason":
+        if isinstance(found, str) and len(found) > _LONGEST and name != "reason":
             self.fault(name, "too_long")
         return found
 
@@ -384,7 +388,7 @@ def _person(at: _Values) -> dict[str, Any]:
     family, given, whole = at.text("family_name"), at.text("given_name"), at.text("name")
     kana = at.cleared("kana", kana_of) or ""
     parts = kana.split(" ")
-    if len(parts) != _MOST_ASIDE:
+    if len(parts) != _FEW:
         parts = [kana, ""]
     return {
         "external_id": at.cleared("candidate_id", number_text),
@@ -418,7 +422,7 @@ def _header(book: Book) -> tuple[Sheet, int, list[str]]:
         for _, (number, cells) in zip(range(_HEADER_WITHIN), sheet.rows(), strict=False):
             words = [_shown(one) for one in cells]
             known = len({field_of(one) for one in words} - {None})
-            if known >= _MOST_ASIDE and (best is None or known > best[0]):
+            if known >= _FEW and (best is None or known > best[0]):
                 best = known, number, words
             if fallback is None and _looks_like_words(cells):
                 fallback = sheet, number, words
@@ -441,7 +445,7 @@ def _looks_like_words(cells: Sequence[Cell]) -> bool:
     """Words only, each once: no address, no digits, as people's rows have them."""
     words = [one.strip() for one in cells if isinstance(one, str) and one.strip()]
     plain_ = all(not any(letter.isdigit() or letter == "@" for letter in one) for one in words)
-    return len(words) == len(cells) == len(set(words)) >= _MOST_ASIDE and plain_
+    return len(words) == len(cells) == len(set(words)) >= _FEW and plain_
 
 
 def _columns(header: list[str], mapping: Mapping[int, str | None]) -> list[Column]:
@@ -478,7 +482,7 @@ def _rank(words: list[str], header: str) -> int:
     return words.index(plain(header)) if plain(header) in words else len(words)
 
 
-def _conflicts(columns: list[Column], mapping: Mapping[int, str | None]) -> dict[str, list[int]]:
+def _conflicts(columns: list[Column]) -> dict[str, list[int]]:
     """Fields two columns claim: field → columns."""
     claims: dict[str, list[int]] = {}
     for one in columns:
@@ -535,7 +539,10 @@ def survey(book: Book, rules: Rules, known_width: int = 0) -> Survey:
     Raises `Invalid`: `header_missing`, and what the file's own reader raises.
     """
     reader = Reader(book, rules)
-    total, good, faults, sample = 0, [], [], []
+    total = 0
+    good: list[Good] = []
+    faults: list[Fault] = []
+    sample: list[dict[str, Any]] = []
     seen: dict[tuple[Any, ...], str] = {}
     clashing: set[tuple[Any, ...]] = set()
     keys: dict[int, tuple[Any, ...]] = {}
@@ -631,7 +638,12 @@ def _question(
 def _words(counted: Counter[str], known: Mapping[str, str], suggest: Any) -> list[dict[str, Any]]:
     meanings = _by_plain(known)
     return [
-        {"word": word, "count": count, "meaning": meanings.get(plain(word)), "suggestion": suggest(word)}
+        {
+            "word": word,
+            "count": count,
+            "meaning": meanings.get(plain(word)),
+            "suggestion": suggest(word),
+        }
         for word, count in counted.most_common(MOST_WORDS)
     ]
 

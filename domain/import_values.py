@@ -18,7 +18,10 @@ _SERIALS = (30_000, 80_000)
 _QUOTED = re.compile(r'="(.*)"')
 _SCIENTIFIC = re.compile(r"[0-9](?:\.[0-9]+)?e\+?[0-9]{1,2}", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
-_TIME = r"(?:[T\s]*(?P<hour>\d{1,2})(?::|時)(?P<minute>\d{1,2})?(?:[:分]?(?P<second>\d{1,2})?(?:\.\d+)?)?[秒分]?)?"
+_TIME = (
+    r"(?:[T\s]*(?P<hour>\d{1,2})(?::|時)(?P<minute>\d{1,2})?"
+    r"(?:[:分]?(?P<second>\d{1,2})?(?:\.\d+)?)?[秒分]?)?"
+)
 _ZONE = r"(?P<zone>Z|[+-]\d{2}:?\d{2})?"
 _WEEKDAY = r"(?:\s*\([日月火水木金土祝a-z]{1,4}\))?"
 _BIG_FIRST = re.compile(
@@ -44,7 +47,7 @@ _DASHES = re.compile(r"[\s\-‐‑‒–—―−ー－ｰ()()./]+")
 _MONTHS = 12
 
 
-class Unclear(ValueError):
+class Unclear(ValueError):  # noqa: N818 - an expected "no", as `Refusal`
     """A value that is not one of its kind; the code says why."""
 
     def __init__(self, code: str) -> None:

@@ -6,6 +6,7 @@ never evaluated (a cell has the value its program stored); macros and other arch
 
 import csv
 import io
+import itertools
 import re
 import zipfile
 import zlib
@@ -136,8 +137,8 @@ def _delimiter(text: str) -> str:
     sample = text[: 256 * 1024]
 
     def fit(delimiter: str) -> tuple[int, int]:
-        widths = [len(one) for _, one in zip(range(_LOOKED_AT), _split(sample, delimiter), strict=False)]
-        widths = [one for one in widths if one > 1]
+        first = itertools.islice(_split(sample, delimiter), _LOOKED_AT)
+        widths = [len(one) for one in first if len(one) > 1]
         usual = max(set(widths), key=widths.count, default=0)
         return widths.count(usual), usual
 
@@ -151,7 +152,7 @@ def _split(text: str, delimiter: str) -> Iterator[list[str]]:
         raise _no("file_unreadable") from None
 
 
-def _records(text: str, delimiter: str) -> Iterator[tuple[int, Sequence[Cell]]]:
+def _records(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """Number and cells of each row with anything in it, numbered as a spreadsheet shows them."""
     for number, cells in enumerate(_split(text, delimiter), 1):
         if any(map(str.strip, cells)):
@@ -159,12 +160,10 @@ def _records(text: str, delimiter: str) -> Iterator[tuple[int, Sequence[Cell]]]:
 
 
 def _look_through(text: str, delimiter: str) -> None:
-    count = 0
-    for _, cells in _records(text, delimiter):
-        count += 1
-        if len(cells) > MOST_COLUMNS and any(map(str.strip, cells[MOST_COLUMNS:])):
+    for count, (_, cells) in enumerate(_records(text, delimiter)):
+        if any(map(str.strip, cells[MOST_COLUMNS:])):
             raise _no("too_many_columns")
-        if count > MOST_ROWS + 1:
+        if count > MOST_ROWS:
             raise _no("too_many_rows")
         if any(len(one) > _LONGEST_CELL for one in cells):
             raise _no("file_unreadable")

@@ -1,8 +1,9 @@
 """Calls to the API of an applicant tracking system: paced, guarded, JSON in and out.
 
 One client per piece of work. Where it calls is checked like every address people give us
-(`safe_http`), and what an answer links to is followed on the same host only. A vendor that gives
-its tokens out elsewhere names that place in `SIGN_IN_AT` (`https://host`) of its module.
+(`safe_http`), and what an answer links to is followed on the same host only. A vendor that is
+also at home elsewhere, as where it gives out its tokens, names that in `HOSTS` of its module
+(`https://host`, several).
 """
 
 import asyncio
@@ -55,9 +56,9 @@ async def vendor_api(
         check_url(base, allow_private=allow_private)
     except (UnsafeAddress, ValueError):
         raise VendorRefused("api_address_refused") from None
-    also = getattr(adapter, "SIGN_IN_AT", None)
+    also: Iterable[str] = getattr(adapter, "HOSTS", ())
     async with safe_client(allow_private=allow_private) as client:
-        api = HttpVendorApi(client, base, adapter.PER_SECOND, now, also=[also] if also else [])
+        api = HttpVendorApi(client, base, adapter.PER_SECOND, now, also=also)
         await adapter.sign_in(api, connection)
         yield api
 
@@ -90,7 +91,7 @@ class HttpVendorApi:
     ) -> None:
         self.headers: dict[str, str] = {}
         self.base = base
-        self._origins = {_origin(base), *map(_origin, also)}
+        self._also = {_origin(one) for one in also}
         self._client, self._pause, self._now = client, 1 / per_second, now
         self._next = 0.0
 
@@ -161,7 +162,7 @@ class HttpVendorApi:
         if not _FULL_URL.match(path):
             return f"{self.base}/{path.lstrip('/')}"
         try:
-            known = _origin(path) in self._origins
+            known = _origin(path) in {_origin(self.base), *self._also}
         except ValueError:
             known = False
         if not known:
@@ -172,7 +173,7 @@ class HttpVendorApi:
         """Keep the pace the vendor allows."""
         loop = asyncio.get_running_loop()
         start = max(self._next, loop.time())
-        self._next = start
+        self._next = start + self._pause
         await asyncio.sleep(start - loop.time())
 
     async def _answer(self, response: httpx2.Response) -> Answer:

@@ -105,7 +105,8 @@ async def begin_asking(
 ) -> None:
     """After a connection was made or its settings changed: polls, words, and what has waited."""
     await plan_polls(session, tools, connection, now)
-    if connection.provider in tools.apis and open_secrets(tools.sealer, connection).get("api_key"):
+    api_key = open_secrets(tools.sealer, connection).get("api_key")
+    if connection.enabled and connection.provider in tools.apis and api_key:
         await later(session, WORDS_JOB, connection.company_id, connection.id)
     await later(session, READ_AGAIN_JOB, connection.company_id, connection.id)
 

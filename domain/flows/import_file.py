@@ -13,6 +13,7 @@ from sqlmodel import col, select
 from domain.application import Application
 from domain.delivery import AtsConnection
 from domain.errors import Conflict, Gone, Invalid, NotFound
+from domain.ids import new_id
 from domain.import_rows import Fault, Good, Rules, Survey, default_history
 from domain.import_table import Book
 from domain.import_words import plain
@@ -27,7 +28,6 @@ from domain.imports import (
     advance,
 )
 from domain.jobs import later
-from domain.ids import new_id
 from domain.ports import Sealer, Tools
 from domain.store import find, lock
 
@@ -193,6 +193,7 @@ async def say(
     tools: Tools,
     company_id: str,
     import_id: str,
+    *,
     told: Mapping[str, Any],
     history_before: date | None,
 ) -> Import:
@@ -271,7 +272,7 @@ async def discard(session: AsyncSession, company_id: str, import_id: str) -> Non
 
 
 async def look_again(
-    session: AsyncSession, tools: Tools, company_id: str, import_id: str, now: datetime
+    session: AsyncSession, _: Tools, company_id: str, import_id: str, now: datetime
 ) -> None:
     """A worker died, or nobody came back for a file."""
     run = await find(session, Import, company_id, import_id, for_update=True)
@@ -345,9 +346,7 @@ async def known_rows(
     return known
 
 
-def _will(
-    sealer: Sealer, rules: Rules, rows: Sequence[Good], known: Known
-) -> dict[str, int]:
+def _will(sealer: Sealer, rules: Rules, rows: Sequence[Good], known: Known) -> dict[str, int]:
     """What taking over will do. Rows we hold already, word for word, do nothing."""
     will = dict.fromkeys(WILL, 0)
     sources = {plain(word): code for word, code in rules.source_map.items()}

@@ -130,9 +130,7 @@ def _person(
     return candidate, list(keys.values())
 
 
-def _application(
-    company: Company, one: New, candidate: Candidate, now: datetime
-) -> Application:
+def _application(company: Company, one: New, candidate: Candidate, now: datetime) -> Application:
     application = meet_applicant._new_application(company, one.known, candidate, now)  # noqa: SLF001
     meet_applicant._learn_application(company, application, one.known)  # noqa: SLF001
     if one.row.applicant_type is not None:

@@ -65,9 +65,14 @@ class Task(Masked):
 
 
 async def take_up(
-    session: AsyncSession, tools: Tools, company_id: str, import_id: str, next_row: int,
+    session: AsyncSession,
+    tools: Tools,
+    company_id: str,
+    import_id: str,
+    *,
+    next_row: int,
     now: datetime,
-) -> Task | None:  # fmt: skip
+) -> Task | None:
     """Begin, or go on at `next_row`; null where somebody else has been here since."""
     run = await _here(session, company_id, import_id, next_row)
     if run is None:
@@ -221,9 +226,7 @@ class _Batch:
         )  # fmt: skip
 
     def _digest(self, row: Row) -> bytes:
-        return digest_for(
-            self.tools.sealer, row, self._sources.get(plain(row.source or ""))
-        )
+        return digest_for(self.tools.sealer, row, self._sources.get(plain(row.source or "")))
 
     async def _bad(self, rows: Sequence[tuple[int, Row | None]]) -> set[int]:
         if not rows:
@@ -246,8 +249,10 @@ class _Batch:
             if self.run.failed >= _MOST_BROKEN:
                 raise
             # Kind only: the message of an error may quote what stands in the row.
-            log.error("import_row_broke", import_id=self.run.id, row=row.number,
-                      kind=type(error).__name__)  # fmt: skip
+            log.error(  # noqa: TRY400 - as said
+                "import_row_broke", import_id=self.run.id, row=row.number,
+                kind=type(error).__name__,
+            )  # fmt: skip
             return "row_broke"
 
     async def _apply(self, row: Row, number: str, digest: bytes) -> str | None:

@@ -1,4 +1,4 @@
-"""An operator lets many kept deliveries be read again, a page at a time."""
+"""Many kept deliveries are read again, a page at a time: for an operator, or for HR as a job."""
 
 from datetime import datetime
 
@@ -9,8 +9,33 @@ from domain.access import as_company, as_system
 from domain.delivery import AtsConnection, Delivery
 from domain.errors import NotFound
 from domain.flows.replay_delivery import replay_delivery
+from domain.jobs import later
+from domain.store import find
 
+JOB = "ats.replay"
+ANY = "-"
+"""Stands in the job for a condition nobody named."""
 _PAGE = 200
+
+
+async def ask_for_replay(
+    session: AsyncSession,
+    company_id: str,
+    connection_id: str,
+    *,
+    status: str | None,
+    span: tuple[datetime | None, datetime | None],
+    now: datetime,
+) -> None:
+    """Have a connection's deliveries of a time be read again. `span` is [from, until), until now.
+
+    The job names them by their conditions: there may be many.
+    """
+    if await find(session, AtsConnection, company_id, connection_id) is None:
+        raise NotFound
+    first, last = span
+    ends = (first.isoformat() if first else ANY, (last or now).isoformat())
+    await later(session, JOB, company_id, connection_id, status or ANY, *ends)
 
 
 async def replay_range(

@@ -9,9 +9,11 @@ from typing import cast
 
 from domain.ports import AtsAdapter, AtsApi
 from integrations.ats import (
+    bullhorn_api,
     cloudevents,
     greenhouse,
     greenhouse_api,
+    herp_hire,
     icims,
     icims_api,
     lever,
@@ -23,6 +25,7 @@ from integrations.ats import (
     smartrecruiters,
     smartrecruiters_api,
     standard_webhooks,
+    talentio,
     teamtailor,
     teamtailor_api,
     zoho_recruit,
@@ -42,12 +45,15 @@ _WEBHOOKS: tuple[ModuleType, ...] = (
     zoho_recruit,
 )
 _APIS: tuple[ModuleType, ...] = (
+    bullhorn_api,
     greenhouse_api,
+    herp_hire,
     icims_api,
     lever_api,
     merge_api,
     recruitee_api,
     smartrecruiters_api,
+    talentio,
     teamtailor_api,
     zoho_recruit_api,
 )

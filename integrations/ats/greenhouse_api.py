@@ -40,6 +40,7 @@ from integrations.ats.wording import suggested_reason
 PROVIDER = webhooks.PROVIDER
 API_BASE = "https://harvest.greenhouse.io/v3"
 SIGN_IN_AT = "https://auth.greenhouse.io"
+HOSTS = (SIGN_IN_AT,)
 PER_SECOND = 5.0
 POLL_EVERY = timedelta(minutes=15)
 WRITES_BACK = True

@@ -301,7 +301,8 @@ def _interviews(
             # Its date was taken away again, or is still to be found.
             asides.append(Aside("interview_off", interview_id))
             continue
-        over = (ends_at or starts_at) < incoming.received_at or _judged(contact)
+        over_at, now = ends_at or starts_at, incoming.received_at
+        over = over_at < now or _judged(contact)
         kind = "interview.completed" if over else "interview.scheduled"
         status = kind.removeprefix("interview.")
         made = c.event(
@@ -313,7 +314,7 @@ def _interviews(
             provider_event_id=None,
             subject=number,
             effect_at=starts_at,
-            occurred_at=(ends_at or starts_at) if over else incoming.received_at,
+            occurred_at=min(over_at, now) if over else now,
             interview=c.interview(interview_id, starts_at, ends_at, status=status),
             **(told.objects(kind) if told else {"application": c.application(kind, number)}),
         )

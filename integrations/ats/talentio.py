@@ -181,7 +181,7 @@ class _Told:
             kind = "interview.completed" if over else "interview.scheduled"
             status = kind.removeprefix("interview.")
             interview = c.interview(number, starts_at, None, status=status)
-            when = starts_at if over else now
+            when = min(starts_at, now) if over else now
             events.append(self._event(kind, starts_at, when, interview=interview))
         return Reading(self.provider_event, events, self.incoming.received_at)
 
@@ -228,7 +228,6 @@ class _Told:
         labels = self.body.get("tags")
         return c.person(
             self.id,
-            display_name=self._name(),
             given_name=c.text(self.body.get("firstName"), "first_name"),
             family_name=c.text(self.body.get("lastName"), "last_name"),
             emails=c.emails(self._emails()),
@@ -238,11 +237,6 @@ class _Told:
             if isinstance(labels, list)
             else [],
         )
-
-    def _name(self) -> str | None:
-        """姓 名, as everybody here writes it and the vendor shows it."""
-        names = (self.body.get("lastName"), self.body.get("firstName"))
-        return " ".join(filter(None, (c.text(one, "name") for one in names))) or None
 
     def _emails(self) -> list[Row]:
         """`email`, or a list of them; as texts or as objects."""

@@ -40,7 +40,7 @@ def verify(incoming: Incoming, connection: ConnectionView) -> bool:
     """Whether the header is the digest of the body's exact bytes by any of the secrets."""
     claimed = _digest(incoming.headers.get("x-workable-signature", ""))
     wanted = [hmac.digest(one.encode(), incoming.body, sha256) for one in connection.secrets if one]
-    return any([hmac.compare_digest(claimed, one) for one in wanted])
+    return any(hmac.compare_digest(claimed, one) for one in wanted)
 
 
 def _digest(claimed: str) -> bytes:

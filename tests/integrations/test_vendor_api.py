@@ -182,7 +182,7 @@ async def test_the_usual_port_is_the_same_host_said_or_not():
         assert api._url("https://API.vendor.example:443/x") == "https://API.vendor.example:443/x"
 
 
-async def test_a_vendor_may_name_the_place_where_its_tokens_come_from():
+async def test_a_vendor_may_name_a_second_host_as_where_its_tokens_come_from():
     async with vendor_stub() as elsewhere:
         elsewhere.lay("POST", "/token", {"access_token": "t"})
 
@@ -190,12 +190,23 @@ async def test_a_vendor_may_name_the_place_where_its_tokens_come_from():
             found = await api.send("POST", f"{elsewhere.base}/token", form={})
             api.headers["authorization"] = found.data["access_token"]
 
-        async with calling(sign_in=sign_in, SIGN_IN_AT=elsewhere.base) as (stub, api):
+        async with calling(sign_in=sign_in, HOSTS=(elsewhere.base,)) as (stub, api):
             stub.lay("GET", "/v1/things", [])
             await api.get("things")
 
     assert "authorization" not in elsewhere.calls[0].headers
     assert stub.calls[0].headers["authorization"] == "t"
+
+
+async def test_where_the_base_has_moved_full_urls_follow_it():
+    async with vendor_stub() as elsewhere, calling() as (stub, api):
+        elsewhere.lay("GET", "/x", [])
+        api.base = elsewhere.base
+        await api.get(f"{elsewhere.base}/x")
+        with pytest.raises(VendorRefused, match="api_leads_elsewhere"):
+            await api.get(f"{stub.base}/x")
+
+    assert (len(elsewhere.calls), stub.calls) == (1, [])
 
 
 @pytest.mark.parametrize("path", ["a\nb", "a\0b"])

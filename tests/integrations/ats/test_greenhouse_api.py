@@ -143,7 +143,7 @@ async def test_tokens_come_from_the_root_of_another_host_also_when_its_api_has_a
 
 def test_the_vendor_s_own_tokens_come_from_its_sign_in_host():
     assert greenhouse_api._token_url(view()) == "https://auth.greenhouse.io/token"
-    assert greenhouse_api.SIGN_IN_AT == "https://auth.greenhouse.io"
+    assert list(greenhouse_api.HOSTS) == ["https://auth.greenhouse.io"]
 
 
 async def test_a_key_without_a_colon_is_a_token_already():

@@ -884,7 +884,7 @@ async def test_a_tag_and_then_a_note_are_written_back():
 
 def test_the_api_is_registered():
     assert (lever_api.API_BASE, lever_api.PER_SECOND) == ("https://api.lever.co/v1", 10)
-    assert lever_api.POLL_EVERY == timedelta(minutes=15)
+    assert lever_api.POLL_EVERY.total_seconds() == 15 * 60
     assert lever_api.WRITES_BACK is True
     assert APIS["lever"] is lever_api
 

@@ -190,7 +190,7 @@ def test_keys_that_could_never_verify():
 # ---- deliveries -----------------------------------------------------------------------------
 
 
-def read(body, signed=True):
+def read(body, *, signed=True):
     raw = body if isinstance(body, bytes) else compact(body)
     headers = {"tt_signature": v2(raw)} if signed else {"tt_signature": v1("31")}
     return adapter.read(incoming(raw, NOW, **headers), view())
@@ -476,12 +476,13 @@ def test_broken_decoration_keeps_nobody_waiting(kind, values):
 # ---- calls ----------------------------------------------------------------------------------
 
 
-async def test_it_is_registered():
+def test_it_is_registered():
     assert ADAPTERS["teamtailor"] is adapter
     assert APIS["teamtailor"] is vendor
     assert timedelta(minutes=5) == vendor.POLL_EVERY
 
 
+@pytest.mark.anyio
 async def test_looking_up_an_application():
     async with vendor_stub() as stub, api_of(vendor, stub, NOW) as (api, connection):
         stub.lay("GET", "/v1/job-applications/4711", sample("api/job_application"))
@@ -500,6 +501,7 @@ async def test_looking_up_an_application():
 
 
 @pytest.mark.parametrize("status", [403, 404])
+@pytest.mark.anyio
 async def test_without_the_job_s_extras_the_event_is_complete(status):
     async with vendor_stub() as stub, api_of(vendor, stub, NOW) as (api, connection):
         stub.lay("GET", "/v1/job-applications/4711", sample("api/job_application"))
@@ -510,6 +512,7 @@ async def test_without_the_job_s_extras_the_event_is_complete(status):
     assert only(told)["job"]["department"] is None
 
 
+@pytest.mark.anyio
 async def test_an_application_that_is_gone_says_nothing():
     async with vendor_stub() as stub, api_of(vendor, stub, NOW) as (api, connection):
         about = {"kind": "application", "application_id": "4711"}
@@ -518,6 +521,7 @@ async def test_an_application_that_is_gone_says_nothing():
     assert list(understood(told).events) == []
 
 
+@pytest.mark.anyio
 async def test_a_partner_s_hint_finds_the_application_for_its_job():
     other, mine = sample("api/job_application"), sample("api/job_application")
     other["data"].update(id="4000")
@@ -534,6 +538,7 @@ async def test_a_partner_s_hint_finds_the_application_for_its_job():
 @pytest.mark.parametrize(("answer", "deleted"), [
     (Said({}, 404), True), ({"data": {"id": "31", "type": "candidates"}}, False),
 ])  # fmt: skip
+@pytest.mark.anyio
 async def test_a_hinted_deletion_is_believed_when_the_person_is_gone(answer, deleted):
     async with vendor_stub() as stub, api_of(vendor, stub, NOW) as (api, connection):
         stub.lay("GET", "/v1/candidates/31", answer)
@@ -545,6 +550,7 @@ async def test_a_hinted_deletion_is_believed_when_the_person_is_gone(answer, del
     assert kinds == ["teamtailor:ats_1:candidate.deleted:31:deleted"] * deleted
 
 
+@pytest.mark.anyio
 async def test_nothing_can_be_asked_about_interviews():
     async with vendor_stub() as stub, api_of(vendor, stub, NOW) as (api, connection):
         about = {"kind": "interviews", "application_id": "4711"}
@@ -554,6 +560,7 @@ async def test_nothing_can_be_asked_about_interviews():
     assert list(understood(told).events) == []
 
 
+@pytest.mark.anyio
 async def test_polling_follows_the_pages_and_goes_on_where_it_was():
     first, second = sample("api/job_application"), sample("api/job_application")
     first["data"]["id"] = "4710"
@@ -589,6 +596,7 @@ async def test_polling_follows_the_pages_and_goes_on_where_it_was():
     (Said({}, 401), VendorRefused("api_unauthorised")),
     (Said(raw=b"[]"), VendorDown("api_answer_unreadable")),
 ])  # fmt: skip
+@pytest.mark.anyio
 async def test_troubles_of_the_api_go_up(answer, error):
     async with vendor_stub() as stub, api_of(vendor, stub, NOW) as (api, connection):
         stub.lay("GET", "/v1/job-applications", answer)
@@ -599,6 +607,7 @@ async def test_troubles_of_the_api_go_up(answer, error):
         assert caught.value.retry_after == timedelta(seconds=7)
 
 
+@pytest.mark.anyio
 async def test_without_a_key_nothing_is_asked():
     async with vendor_stub() as stub:
         with pytest.raises(VendorRefused, match=r"^setting_missing$"):
@@ -606,6 +615,7 @@ async def test_without_a_key_nothing_is_asked():
                 pass
 
 
+@pytest.mark.anyio
 async def test_words():
     more = {"data": [{"id": "17", "attributes": {"reason": "Compensation"}}], "links": {}}
     first = {**sample("api/reject_reasons"), "links": {"next": "there"}}
@@ -621,6 +631,7 @@ async def test_words():
     ]
 
 
+@pytest.mark.anyio
 async def test_a_note_and_a_tag_beside_the_others():
     person = {"data": {"id": "31", "type": "candidates", "attributes": {"tags": ["海外営業"]}}}
     async with vendor_stub() as stub, api_of(vendor, stub, NOW, note_user_id="5") as found:
@@ -645,6 +656,7 @@ async def test_a_note_and_a_tag_beside_the_others():
     }
 
 
+@pytest.mark.anyio
 async def test_a_tag_that_is_there_is_not_set_again():
     person = {"data": {"id": "31", "attributes": {"tags": ["career-relay"]}}}
     async with vendor_stub() as stub, api_of(vendor, stub, NOW) as (api, connection):
@@ -656,6 +668,7 @@ async def test_a_tag_that_is_there_is_not_set_again():
     assert "user" not in stub.calls[1].json["data"]["relationships"]
 
 
+@pytest.mark.anyio
 async def test_a_note_for_nobody():
     async with vendor_stub() as stub, api_of(vendor, stub, NOW) as (api, connection):
         with pytest.raises(VendorMissing):
