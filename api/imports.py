@@ -3,6 +3,7 @@
 Reading a hundred thousand rows takes seconds: never in the event loop, and few at a time.
 """
 
+import asyncio
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from typing import Any
 
 import structlog
 from anyio import CapacityLimiter, to_thread
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.runtime import Runtime
@@ -24,6 +26,7 @@ log = structlog.get_logger()
 STEP_SECONDS = 20.0
 """How long one job works on a file before it asks for the next: others wait for workers, too."""
 _AT_ONCE = CapacityLimiter(2)
+_SIGN_OF_LIFE_SECONDS = 5
 
 Chunk = list[tuple[int, Row | None]]
 Progress = Callable[[int], None]
@@ -34,7 +37,7 @@ async def upload(
     connection_id: str, actor: str, now: Any,
 ) -> Import:  # fmt: skip
     """Keep a file and look at it. Raises what `read_book`, `survey` and `keep_file` raise."""
-    book = await _in_thread(read_book, content)
+    book = await _meanwhile(db, read_book, content)
     run = await import_file.keep_file(
         db, tools, company_id, book, content,
         name=name, connection_id=connection_id, actor=actor, now=now,
@@ -45,13 +48,13 @@ async def upload(
 async def look(db: AsyncSession, tools: Tools, run: Import) -> Import:
     """Look at a kept file again, after a person has said how to read it."""
     content = await import_file.content_of(db, tools.sealer, run)
-    return await _look(db, tools, run, await _in_thread(read_book, content))
+    return await _look(db, tools, run, await _meanwhile(db, read_book, content))
 
 
 async def _look(db: AsyncSession, tools: Tools, run: Import, book: Any) -> Import:
     rules = await import_file.rules_of(db, tools.sealer, run)
     width = await import_file.known_width(db, run)
-    found = await _in_thread(survey, book, rules, width)
+    found = await _meanwhile(db, survey, book, rules, width)
     await import_file.take_look(db, tools, run, rules, found)
     return run
 
@@ -124,3 +127,12 @@ def _chunks(reader: Reader, first: int) -> Iterator[Chunk]:
 
 async def _in_thread(work: Callable[..., Any], *given: Any) -> Any:
     return await to_thread.run_sync(work, *given, limiter=_AT_ONCE)
+
+
+async def _meanwhile(db: AsyncSession, work: Callable[..., Any], *given: Any) -> Any:
+    """The same while a transaction is open: the database ends one it hears nothing of."""
+    working = asyncio.create_task(_in_thread(work, *given))
+    while not working.done():
+        await asyncio.wait([working], timeout=_SIGN_OF_LIFE_SECONDS)
+        await db.execute(text("SELECT 1"))
+    return working.result()

@@ -41,7 +41,7 @@ from domain.import_words import (
 from domain.ports import Masked
 
 HISTORY_DAYS = 7
-"""What ended longer ago than this before an upload is history, unless a person names another day."""
+"""What ended longer ago than this before an upload is history, unless a person says otherwise."""
 
 CRITICAL = frozenset({
     "application_id", "candidate_id", "name", "email", "phone", "outcome", "interview_at",
@@ -234,8 +234,9 @@ class Reader:
     def _outcome(self, at: "_Values") -> tuple[str, str | None]:
         word, reason, party = at.text("outcome"), at.text("reason"), at.text("ended_by")
         known = self._known_outcome(word)
-        if word and known is None:
+        if word and (known is None or plain(word) in self._outcome_map):
             self.marks.outcomes[word] += 1
+        if word and known is None:
             at.fault("outcome", "outcome_unknown")
             return "active", None
         outcome = known or "active"

@@ -180,6 +180,11 @@ def _xlsx(content: bytes) -> Book:
         sheets = [_sheet(workbook.get_sheet_by_name(name)) for name in names[:20]]
     except (CalamineError, OSError, ValueError):
         raise _no("file_unreadable") from None
+    except BaseException as error:
+        # The reader is written in Rust: what it did not foresee comes as a panic.
+        if type(error).__name__ == "PanicException":
+            raise _no("file_unreadable") from None
+        raise
     if not any(sheet.height for sheet in sheets):
         raise _no("file_empty")
     return Book("xlsx", [sheet for sheet in sheets if sheet.height])

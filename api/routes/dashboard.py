@@ -12,17 +12,14 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col, select
 
 from api.deps import Db, Kit, Now
 from api.pages import page
 from api.session import SignedIn, signed_in
-from domain.ats_secrets import open_secrets
 from domain.business_days import local_day
 from domain.candidate import Candidate
 from domain.company import Company
 from domain.credits import Bucket
-from domain.delivery import AtsConnection
 from domain.eligibility import failing_reasons
 from domain.flows import report_application as report
 from domain.flows.invite import invitation_of
@@ -42,7 +39,7 @@ Done = Annotated[str, Query(pattern=r"^[a-z_]{0,40}$")]
 ApplicationId = Annotated[str, Path(pattern=pattern("app"))]
 DONE = frozenset({
     "hold_cleared", "notice_sent", "feedback_saved", "feedback_removed", "decided", "reserved",
-    "released", "used", "replayed", "interim_sent", "rotation_finished",
+    "released", "used", "interim_sent",
 })  # fmt: skip
 FAULTS = frozenset({
     "reason_missing", "outcome_missing", "agency_missing", "opening_missing", "hired_on_missing",
@@ -51,8 +48,7 @@ FAULTS = frozenset({
     "reservation_expired", "hired_in_future", "hired_before_available", "feedback_length",
     "feedback_topic", "feedback_contact", "feedback_salary", "feedback_comparison",
     "feedback_insult", "feedback_other_person", "interim_reason_missing", "new_date_missing",
-    "date_in_the_past", "not_undecided", "not_eligible", "already_answered", "unknown_provider",
-    "name_missing", "unusable_keys",
+    "date_in_the_past", "not_undecided", "not_eligible", "already_answered",
 })  # fmt: skip
 """Refusals that have words of their own; the others share a sentence."""
 CHART = {"wide": (580, 230), "narrow": (320, 200)}
@@ -111,7 +107,7 @@ async def overview(
         agencies={one.id: one for one in await view.agencies(db, company_id, now)},
         relays=recent,
         connections=await view.connections(db, company_id, now),
-        names=await _names(db, tools, company_id, [*due, *recent]),
+        names=await names_of(db, tools, company_id, [*due, *recent]),
         today=today,
         done=_known(done),
     )
@@ -134,7 +130,7 @@ async def applications(
         request,
         "dashboard/applications.html",
         rows=found,
-        names=await _names(db, tools, company_id, found),
+        names=await names_of(db, tools, company_id, found),
         shown=show,
         filters=view.FILTERS,
         following=_following(found),
@@ -185,7 +181,7 @@ async def application_page(
         status=again.status,
         application=row,
         erased=candidate.erased_at is not None,
-        names=await _names(db, tools, company_id, [row]),
+        names=await names_of(db, tools, company_id, [row]),
         deadlines=await view.deadlines_of(db, company_id, application_id),
         notices=notices,
         living=living,
@@ -211,7 +207,7 @@ async def deadlines(request: Request, person: Reader, db: Db, tools: Kit, now: N
         "dashboard/deadlines.html",
         sorted_due=_by_urgency(due, today),
         told=told,
-        names=await _names(db, tools, company_id, [*due, *told]),
+        names=await names_of(db, tools, company_id, [*due, *told]),
     )
 
 
@@ -228,7 +224,7 @@ async def notices(
         "dashboard/notices.html",
         waiting=waiting,
         gone=gone,
-        names=await _names(db, tools, company_id, [*waiting, *gone]),
+        names=await names_of(db, tools, company_id, [*waiting, *gone]),
         following=_following(gone),
     )
 
@@ -244,7 +240,7 @@ async def relays(
         request,
         "dashboard/relays.html",
         rows=found,
-        names=await _names(db, tools, company_id, found),
+        names=await names_of(db, tools, company_id, found),
         following=_following(found),
     )
 
@@ -294,41 +290,6 @@ async def agencies(request: Request, person: Reader, db: Db, now: Now) -> Respon
     return page(request, "dashboard/agencies.html", rows=found, today=local_day(now))
 
 
-@router.get("/ats")
-async def ats(
-    *, request: Request, person: Reader, db: Db, tools: Kit, now: Now, done: Done = ""
-) -> Response:
-    """Connections to applicant tracking systems, and what they delivered last."""
-    return await ats_page(request, person, db, tools, now=now, done=done)
-
-
-async def ats_page(
-    request: Request,
-    person: SignedIn,
-    db: AsyncSession,
-    tools: Tools,
-    *,
-    now: Any,
-    done: str = "",
-    again: Refilled | None = None,
-) -> Response:
-    """The page of the connections, also with a form to correct or a secret to show this once."""
-    company_id, again = person.company_id or "", again or Refilled()
-    return page(
-        request,
-        "dashboard/ats.html",
-        status=again.status,
-        connections=await view.connections(db, company_id, now),
-        deliveries=await view.deliveries(db, company_id),
-        base_url=tools.public_url,
-        providers=sorted(tools.adapters),
-        rotating=await _rotating(db, tools, company_id),
-        may_act=person.has("recruiter", "head"),
-        again=again,
-        done=_known(done),
-    )
-
-
 def chart(months: Sequence[Row[Any]], width: int, height: int) -> dict[str, Any]:
     """Where the points of the trend lie in a view box; months without interviews leave a gap."""
     left, right, top, bottom = 44, 22, 32, 32
@@ -365,17 +326,11 @@ def _by_urgency(due: Sequence[Row[Any]], today: date) -> dict[str, list[Row[Any]
     return found
 
 
-async def _names(
+async def names_of(
     db: AsyncSession, tools: Tools, company_id: str, rows: Iterable[Any]
 ) -> dict[str, str]:
+    """The names of the people in these rows, by the candidate's id."""
     return await view.names(db, tools.sealer, company_id, (row.candidate_id for row in rows))
-
-
-async def _rotating(db: AsyncSession, tools: Tools, company_id: str) -> set[str]:
-    """The connections that take an old secret besides the new one."""
-    wanted = select(AtsConnection).where(col(AtsConnection.company_id) == company_id)
-    found = (await db.scalars(wanted)).all()
-    return {one.id for one in found if len(open_secrets(tools.sealer, one)["secrets"]) > 1}
 
 
 def _following(rows: Sequence[Row[Any]]) -> str | None:

@@ -10,13 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.deps import Db, Kit, Now
 from api.errors import status_of
-from api.routes.ats import connections
 from api.routes.dashboard import (
     ApplicationId,
     Fault,
     Refilled,
     application_page,
-    ats_page,
     credits_page,
 )
 from api.session import SignedIn, signed_in
@@ -25,16 +23,9 @@ from domain.application import HOLDS
 from domain.business_days import local_day
 from domain.company import Company
 from domain.errors import Conflict, Halted, Invalid, Refusal
-from domain.flows import open_account, use_credit
 from domain.flows import report_application as report
-from domain.flows.change_connection import (
-    begin_rotation,
-    check_keys,
-    finish_rotation,
-    made_secret,
-)
+from domain.flows import use_credit
 from domain.flows.invite import hand_over_link
-from domain.flows.replay_delivery import replay_delivery
 from domain.flows.send_notice import send_interim_notice, send_notice
 from domain.flows.write_feedback import write_feedback
 from domain.ids import is_id, pattern
@@ -44,18 +35,16 @@ router = APIRouter(prefix="/dashboard", include_in_schema=False)
 Actor = Annotated[SignedIn, signed_in("company", "recruiter", "head")]
 NoticeId = Annotated[str, Path(pattern=pattern("ntc"))]
 ReservationId = Annotated[str, Path(pattern=pattern("rsv"))]
-DeliveryId = Annotated[str, Path(pattern=pattern("dlv"))]
-ConnectionId = Annotated[str, Path(pattern=pattern("ats"))]
 _LONGEST = 1000
 _LONGEST_OPENING = 200
-_LONGEST_NAME = 200
 _LONGEST_REASON = 200
-_LONGEST_SECRET = 500
 _DECISIONS = ("rejected", "withdrawn", "hired", "active")
 
 
-class _Form:
+class Form:
     """One form that was sent: its values, and what the domain says to them."""
+
+    fault: type[Fault] = Fault
 
     def __init__(self, name: str, control: str, values: dict[str, str]) -> None:
         self.name, self.control, self.values = name, control, values
@@ -74,15 +63,16 @@ class _Form:
 
     def refuse(self, code: str, status: int = 422, detail: str = "") -> None:
         """Show the form again with this fault."""
-        fault = Fault(self.name, self.control, code, detail)
+        fault = self.fault(self.name, self.control, code, detail)
         self.refilled = Refilled([fault], {f"{self.name}.{k}": v for k, v in self.values.items()},
                                  status)  # fmt: skip
 
 
-async def _sent(request: Request, name: str, control: str, *fields: str) -> _Form:
+async def sent(request: Request, name: str, control: str, *fields: str) -> Form:
+    """The form, with these fields of it."""
     form = await request.form()
     values = {one: str(form.get(one, "")).replace("\x00", "").strip() for one in fields}
-    return _Form(name, control, values)
+    return Form(name, control, values)
 
 
 @router.post("/applications/{application_id}/holds")
@@ -90,7 +80,7 @@ async def clear_hold(
     *, application_id: ApplicationId, request: Request, person: Actor, db: Db, tools: Kit, now: Now
 ) -> Response:
     """A person says why a hold does not stand in the way."""
-    form = await _sent(request, "hold", "hold-reason", "hold", "reason")
+    form = await sent(request, "hold", "hold-reason", "hold", "reason")
     hold, reason = form.values["hold"], form.values["reason"]
     if hold not in HOLDS or not 1 <= len(reason) <= _LONGEST:
         form.refuse("reason_missing")
@@ -112,7 +102,7 @@ async def decide(
     *, application_id: ApplicationId, request: Request, person: Actor, db: Db, tools: Kit, now: Now
 ) -> Response:
     """How the application ended, or that it goes on."""
-    form = await _sent(request, "decision", "decision-outcome", "outcome")
+    form = await sent(request, "decision", "decision-outcome", "outcome")
     outcome = form.values["outcome"]
     if outcome not in _DECISIONS:
         form.refuse("outcome_missing")
@@ -145,7 +135,7 @@ async def send(
     now: Now,
 ) -> Response:
     """The notice goes out now."""
-    form = await _sent(request, "notice", "send-now")
+    form = await sent(request, "notice", "send-now")
     await form.run(db, lambda: send_notice(db, tools, person.company_id or "", notice_id, now))
     return await _to_application(request, person, db, tools, now, application_id, form,
                                  "notice_sent")  # fmt: skip
@@ -163,7 +153,7 @@ async def feedback(
     now: Now,
 ) -> Response:
     """Words for the candidate, through the guard; empty removes them."""
-    form = await _sent(request, "feedback", "feedback", "feedback")
+    form = await sent(request, "feedback", "feedback", "feedback")
     said = form.values["feedback"] or None
     await form.run(db, lambda: write_feedback(db, tools, person.company_id or "", notice_id, said))
     done = "feedback_saved" if said else "feedback_removed"
@@ -175,7 +165,7 @@ async def tell_interim(
     *, application_id: ApplicationId, request: Request, person: Actor, db: Db, tools: Kit, now: Now
 ) -> Response:
     """The candidate hears that it takes longer. The promise stays."""
-    form = await _sent(request, "interim", "interim-reason", "reason", "new_date")
+    form = await sent(request, "interim", "interim-reason", "reason", "new_date")
     reason, new_date = form.values["reason"], _day(form.values["new_date"])
     if not 1 <= len(reason) <= _LONGEST_REASON:
         form.refuse("interim_reason_missing")
@@ -200,7 +190,7 @@ async def hand_over(
     *, application_id: ApplicationId, request: Request, person: Actor, db: Db, tools: Kit, now: Now
 ) -> Response:
     """A link to the opt-in form, shown this once for HR to hand over."""
-    form = await _sent(request, "link", "link-make")
+    form = await sent(request, "link", "link-make")
     company_id = person.company_id or ""
     await form.run(db, lambda: hand_over_link(db, tools, company_id, application_id, now))
     again = form.refilled or Refilled(made=form.result)
@@ -212,7 +202,7 @@ async def hand_over(
 @router.post("/credits/reserve")
 async def reserve(*, request: Request, person: Actor, db: Db, now: Now) -> Response:
     """Hold a credit for an opening."""
-    form = await _sent(request, "reserve", "reserve-opening", "agency_id", "opening")
+    form = await sent(request, "reserve", "reserve-opening", "agency_id", "opening")
     agency_id, opening = form.values["agency_id"], form.values["opening"]
     if not is_id(agency_id, "agy"):
         form.control = "reserve-agency"
@@ -235,7 +225,7 @@ async def release(
     *, reservation_id: ReservationId, request: Request, person: Actor, db: Db, now: Now
 ) -> Response:
     """Give a held credit back."""
-    form = await _sent(request, f"hold-{reservation_id}", f"use-{reservation_id}")
+    form = await sent(request, f"hold-{reservation_id}", f"use-{reservation_id}")
     await form.run(
         db,
         lambda: use_credit.release(
@@ -250,7 +240,7 @@ async def use(
     *, reservation_id: ReservationId, request: Request, person: Actor, db: Db, now: Now
 ) -> Response:
     """The hire was made: the credit is spent."""
-    form = await _sent(request, f"hold-{reservation_id}", f"use-{reservation_id}", "hired_on")
+    form = await sent(request, f"hold-{reservation_id}", f"use-{reservation_id}", "hired_on")
     hired_on = _day(form.values["hired_on"])
     if hired_on is None:
         form.refuse("hired_on_missing")
@@ -265,88 +255,9 @@ async def use(
     return await _to_credits(request, person, db, now, form, "used")
 
 
-@router.post("/ats/deliveries/{delivery_id}/replay")
-async def replay(*, delivery_id: DeliveryId, person: Actor, db: Db, now: Now) -> Response:
-    """Read a delivery again. What took effect before takes none again."""
-    await replay_delivery(db, person.company_id or "", delivery_id, now)
-    return RedirectResponse("/dashboard/ats?done=replayed", 303)
-
-
-@router.post("/ats/connections")
-async def connect(*, request: Request, person: Actor, db: Db, tools: Kit, now: Now) -> Response:
-    """Connect an ATS; its secret is shown this once."""
-    form = await _sent(request, "connect", "connect-secret", "provider", "name", "secret")
-    provider, name = form.values["provider"], form.values["name"]
-    secret = form.values["secret"] or made_secret()
-    if provider not in tools.adapters:
-        form.control = "connect-provider"
-        form.refuse("unknown_provider")
-    elif not 1 <= len(name) <= _LONGEST_NAME:
-        form.control = "connect-name"
-        form.refuse("name_missing")
-    else:
-        await form.run(db, lambda: _connect(db, tools, person, provider, name, secret, now))
-    return await _to_ats(request, person, db, tools, now, form, secret)
-
-
-async def _connect(  # noqa: PLR0917 - what a connection is made of
-    db: AsyncSession, tools: Any, person: SignedIn, provider: str, name: str, secret: str, now: Any
-) -> str:
-    _check_secret(tools, provider, secret)
-    made = await open_account.connect_ats(
-        db, tools.sealer, person.company_id or "",
-        provider=provider, name=name, secrets=[secret], now=now,
-    )  # fmt: skip
-    return made.id
-
-
-@router.post("/ats/connections/{connection_id}/secret")
-async def rotate(
-    *, connection_id: ConnectionId, request: Request, person: Actor, db: Db, tools: Kit, now: Now
-) -> Response:
-    """A new secret besides the present one; shown this once."""
-    form = await _sent(request, f"rotate-{connection_id}", f"secret-{connection_id}", "secret")
-    secret = form.values["secret"] or made_secret()
-
-    async def run() -> str:
-        made = await begin_rotation(db, tools, person.company_id or "", connection_id, secret)
-        _check_secret(tools, made.provider, secret)
-        return made.id
-
-    await form.run(db, run)
-    connections(request).forget(connection_id)
-    return await _to_ats(request, person, db, tools, now, form, secret)
-
-
-@router.post("/ats/connections/{connection_id}/secret/finish")
-async def finish(
-    *, connection_id: ConnectionId, request: Request, person: Actor, db: Db, tools: Kit
-) -> Response:
-    """Only the newest secret counts from now on."""
-    await finish_rotation(db, tools, person.company_id or "", connection_id)
-    connections(request).forget(connection_id)
-    return RedirectResponse("/dashboard/ats?done=rotation_finished", 303)
-
-
-def _check_secret(tools: Any, provider: str, secret: str) -> None:
-    if len(secret) > _LONGEST_SECRET:
-        detail = f"at most {_LONGEST_SECRET} characters"
-        raise Invalid(detail, code="unusable_keys")
-    check_keys(tools, provider, [secret], None)
-
-
-async def _to_ats(  # noqa: PLR0917 - the page's own needs, in its own order
-    request: Request, person: SignedIn, db: Any, tools: Any, now: Any, form: _Form, secret: str,
-) -> Response:  # fmt: skip
-    form.values.pop("secret")
-    again = form.refilled or Refilled(made={"id": form.result, "secret": secret})
-    again.values.pop(f"{form.name}.secret", None)
-    return await ats_page(request, person, db, tools, now=now, again=again)
-
-
 async def _to_application(  # noqa: PLR0917 - the page's own needs, in its own order
     request: Request, person: SignedIn, db: Any, tools: Any, now: Any, application_id: str,
-    form: _Form, done: str,
+    form: Form, done: str,
 ) -> Response:  # fmt: skip
     if form.refilled is None:
         return RedirectResponse(f"/dashboard/applications/{application_id}?done={done}", 303)
@@ -356,7 +267,7 @@ async def _to_application(  # noqa: PLR0917 - the page's own needs, in its own o
 
 
 async def _to_credits(  # noqa: PLR0917 - as above
-    request: Request, person: SignedIn, db: Any, now: Any, form: _Form, done: str
+    request: Request, person: SignedIn, db: Any, now: Any, form: Form, done: str
 ) -> Response:
     if form.refilled is None:
         return RedirectResponse(f"/dashboard/credits?done={done}", 303)

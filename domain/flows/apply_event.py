@@ -26,6 +26,8 @@ from domain.views.standing import differences, standing
 ENDED = {"application.rejected", "application.withdrawn"}
 """Events that end an application without a hire."""
 
+_ABOUT = 8
+"""Digits of a meaning that say which interview it is about."""
 OUTCOMES = {*ENDED, "application.hired", "application.rejection_reverted"}
 
 
@@ -177,12 +179,17 @@ def _row(company: Company, said: Said, application_id: str | None, now: datetime
 
 
 def _meaning(event: Mapping[str, Any]) -> str:
-    """A digest of what a vendor may correct about the same effect."""
+    """Which interview it is about, and a digest of what a vendor may correct about an effect."""
     rejection, interview = event["rejection"] or {}, event["interview"] or {}
-    told = [rejection.get(name) for name in ("initiated_by", "reason_id", "reason_type_raw")]
-    told += [interview.get(name) for name in ("external_id", "ends_at", "status")]
+    decisive = ("initiated_by", "reason_id", "reason_type_raw", "not_before")
+    told = [rejection.get(name) for name in decisive]
+    told += [interview.get(name) for name in ("ends_at", "status")]
     told.append("reason_excluded" in event["holds"])
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+    return f"{_digest(interview.get('external_id'))[:_ABOUT]}{_digest(told)}"
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
 
 
 async def _note(session: AsyncSession, row: AtsEvent, stands: str = "") -> AtsEvent | None:
@@ -195,13 +202,15 @@ async def _note(session: AsyncSession, row: AtsEvent, stands: str = "") -> AtsEv
     if await add_once(session, row):
         return row
     chain = await _chain(session, row)
-    own = [one for one in chain if _same_words(one, row)]
+    # Two interviews of one application may begin at the same time: the same key, not the same one.
+    same = [one for one in chain if one.meaning[:_ABOUT] == row.meaning[:_ABOUT]]
+    own = [one for one in same if _same_words(one, row)]
     if own:
         return own[-1]
-    if not (_is_correction(chain, row) or _moved_back(chain, row, stands)):
+    if same and not (_is_correction(same, row) or _moved_back(same, row, stands)):
         return None
     row.dedupe_key = f"{chain[0].dedupe_key}#{len(chain)}"
-    row.supersedes = chain[-1].dedupe_key
+    row.supersedes = same[-1].dedupe_key if same else None
     return row if await add_once(session, row) else None
 
 

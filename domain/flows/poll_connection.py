@@ -160,6 +160,8 @@ async def put_off_poll(
     poll = await lock(session, AtsPoll, company_id, poll_id)
     poll.failures, poll.error = poll.failures + 1, code
     poll.due_at = now + back_off(poll.failures, retry_after)
+    if code == "api_refused":
+        poll.cursor = None  # perhaps one the vendor has forgotten: begin the same window again
     session.add(poll)
 
 

@@ -7,6 +7,7 @@ it comes before the withdrawal as a whole or not at all.
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
+from sqlalchemy import or_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
@@ -44,14 +45,15 @@ async def withdraw(
 
     No reason is asked. Returns the ids of the agencies whose consent ended by this call.
     """
-    candidate = await lock_candidate(session, candidate.company_id, candidate.id)
     company = await session.get_one(Company, candidate.company_id)
-    ended = []
-    for consent in await consents_of(session, candidate, agency_ids):
-        if consent.state in {"given", "expired"}:
-            await end(session, candidate, consent, now, channel=channel, method="withdrawal_form")
-            await stop_relays(session, tools, company, consent, "withdrawn", now=now)
-            ended.append(consent)
+    ended: list[Consent] = []
+    for number in await records_of(session, candidate):
+        record = await lock_candidate(session, candidate.company_id, number)
+        for consent in await consents_of(session, record, agency_ids):
+            if consent.state in {"given", "expired"}:
+                await end(session, record, consent, now, channel=channel, method="withdrawal_form")
+                await stop_relays(session, tools, company, consent, "withdrawn", now=now)
+                ended.append(consent)
     for application_id in {consent.application_id for consent in ended}:
         await note_for_vendor(
             session, tools, company.id, application_id,
@@ -60,6 +62,15 @@ async def withdraw(
     if ended:
         await _confirm(session, tools, company, candidate, ended, now=now)
     return [consent.agency_id for consent in ended]
+
+
+async def records_of(session: AsyncSession, candidate: Candidate) -> list[str]:
+    """The person's record and those merged into it, in one order: consents stand under each."""
+    wanted = select(Candidate.id).where(
+        col(Candidate.company_id) == candidate.company_id,
+        or_(col(Candidate.id) == candidate.id, col(Candidate.merged_into_id) == candidate.id),
+    )
+    return list((await session.scalars(wanted.order_by(col(Candidate.id)))).all())
 
 
 async def expire(

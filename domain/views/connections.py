@@ -10,6 +10,9 @@ from typing import Any, Literal
 
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
+
+from domain.delivery import AtsConnection
 
 PAGE = 50
 QUIET_DAYS = 7
@@ -148,9 +151,19 @@ class Health:
             return "asking"
         if not listens:
             return "starting" if key else "keyless"
-        if connection.refused_signatures:
-            return "refused"
-        return "greeted" if connection.greeted_at is not None else "waiting"
+        return _before_the_first(connection)
+
+
+def _before_the_first(connection: Any) -> State:
+    if connection.refused_signatures:
+        return "refused"
+    return "greeted" if connection.greeted_at is not None else "waiting"
+
+
+async def connections_of(session: AsyncSession, company_id: str) -> Sequence[AtsConnection]:
+    """A company's connections, in the order they were made."""
+    wanted = select(AtsConnection).where(col(AtsConnection.company_id) == company_id)
+    return (await session.scalars(wanted.order_by(col(AtsConnection.id)))).all()
 
 
 async def health_of(

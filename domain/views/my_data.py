@@ -1,4 +1,7 @@
-"""Where a person's data is: every agreement, every hand-over, every answer to a stop."""
+"""Where a person's data is: every agreement, every hand-over, every answer to a stop.
+
+Records the ATS merged into this person's are the same person: what was agreed under them stands.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,29 +25,37 @@ LEFT JOIN LATERAL (
   WHERE relay.company_id = c.company_id AND relay.consent_id = c.id
   ORDER BY id DESC LIMIT 1
 ) r ON true
-WHERE c.company_id = :company AND c.candidate_id = :candidate
+WHERE c.company_id = :company AND c.candidate_id IN (
+  SELECT id FROM candidate
+  WHERE company_id = :company AND (id = :candidate OR merged_into_id = :candidate))
 ORDER BY (c.state = 'given') DESC, a.name, c.id
 """)
 _PROVISIONS = text("""
 SELECT p.consent_id, p.id, p.recipient_name, p.items, p.channel, p.provided_at, p.last_provided_at,
        p.retention_until
 FROM provision p
-WHERE p.company_id = :company AND p.candidate_id = :candidate
+WHERE p.company_id = :company AND p.candidate_id IN (
+  SELECT id FROM candidate
+  WHERE company_id = :company AND (id = :candidate OR merged_into_id = :candidate))
 ORDER BY p.provided_at DESC, p.id DESC
 """)
 _STOPS = text("""
 SELECT r.consent_id, s.kind, s.state, s.due_on, s.answer, s.created_at, s.acknowledged_at
 FROM stop_notice s
 JOIN relay r ON r.company_id = s.company_id AND r.id = s.relay_id
-WHERE s.company_id = :company AND s.candidate_id = :candidate
+WHERE s.company_id = :company AND s.candidate_id IN (
+  SELECT id FROM candidate
+  WHERE company_id = :company AND (id = :candidate OR merged_into_id = :candidate))
 ORDER BY s.created_at DESC, s.id DESC
 """)
 _EVENTS = text("""
 SELECT seq, kind, agency_id, items, shown, locale, channel, method, text_sha256, at, expires_at,
        hash
 FROM consent_event
-WHERE company_id = :company AND candidate_id = :candidate
-ORDER BY seq
+WHERE company_id = :company AND candidate_id IN (
+  SELECT id FROM candidate
+  WHERE company_id = :company AND (id = :candidate OR merged_into_id = :candidate))
+ORDER BY candidate_id, seq
 """)
 
 

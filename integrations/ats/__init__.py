@@ -9,6 +9,8 @@ from typing import cast
 
 from domain.ports import AtsAdapter, AtsApi
 from integrations.ats import (
+    ashby,
+    ashby_api,
     bullhorn_api,
     cloudevents,
     greenhouse,
@@ -28,11 +30,14 @@ from integrations.ats import (
     talentio,
     teamtailor,
     teamtailor_api,
+    workable,
+    workable_api,
     zoho_recruit,
     zoho_recruit_api,
 )
 
 _WEBHOOKS: tuple[ModuleType, ...] = (
+    ashby,
     cloudevents,
     greenhouse,
     icims,
@@ -42,9 +47,11 @@ _WEBHOOKS: tuple[ModuleType, ...] = (
     smartrecruiters,
     standard_webhooks,
     teamtailor,
+    workable,
     zoho_recruit,
 )
 _APIS: tuple[ModuleType, ...] = (
+    ashby_api,
     bullhorn_api,
     greenhouse_api,
     herp_hire,
@@ -55,6 +62,7 @@ _APIS: tuple[ModuleType, ...] = (
     smartrecruiters_api,
     talentio,
     teamtailor_api,
+    workable_api,
     zoho_recruit_api,
 )
 

@@ -49,10 +49,12 @@ _LONG_AGO = "2000-01-01T00:00:00Z"
 
 
 async def sign_in(api: VendorApi, connection: ConnectionView) -> None:
-    """A bearer token."""
+    """A bearer token, at the account's own host."""
     key = connection.settings.get("api_key")
     if not isinstance(key, str) or not key:
         raise VendorRefused("api_key_missing")
+    if not connection.settings.get("api_base"):
+        raise VendorRefused("setting_missing")
     api.headers["authorization"] = f"Bearer {key}"
 
 

@@ -7,15 +7,18 @@ import pytest
 from sqlalchemy import select, text
 
 from domain import vault
-from domain.candidate import SubjectKey
+from domain.candidate import Candidate, SubjectKey
 from domain.consent import Consent, ConsentEvent, ConsentText, broken_at
 from domain.errors import Gone, Invalid
+from domain.flows.change_person import merge
 from domain.flows.erase_candidate import start_erasure
 from domain.flows.provide_package import provide_package
 from domain.flows.withdraw_consent import withdraw
 from domain.invitation import CandidateLink, Invitation
 from domain.notice import Mail
 from domain.relay import FeedItem, Provision, Relay, RelayEvent, StopNotice
+from domain.store import lock
+from domain.views.my_data import my_data
 from tests.applications import mailbox, one, rows
 from tests.conftest import forward
 from tests.consents import invited
@@ -407,3 +410,30 @@ async def test_another_company_sees_nothing_of_it(runtime, person):
 
     for kind in (Consent, ConsentEvent, ConsentText, Relay, CandidateLink):
         assert await rows(runtime, other.company.id, kind) == []
+
+
+# ---- one person, two records ----------------------------------------------------------------
+
+
+async def test_after_a_merge_every_consent_is_shown_and_can_be_withdrawn(runtime, world):
+    first, second = await invited(runtime, world), await invited(runtime, world)
+    await first.give(world.agencies[0].id, submission_id="the-first-submission")
+    await second.give(world.agencies[1].id, submission_id="the-second-submission")
+    company_id = world.company.id
+    async with runtime.database.transaction(company_id=company_id) as db:
+        one_, two = await first.reload(), await second.reload()
+        absorbed = await lock(db, Candidate, company_id, one_.id)
+        survivor = await lock(db, Candidate, company_id, two.id)
+        kept = await merge(db, runtime.tools, absorbed, survivor)
+    async with runtime.database.transaction(company_id=company_id) as db:
+        held = await my_data(db, kept)
+        ended = await withdraw(db, runtime.tools, kept, None, runtime.clock())
+
+    assert kept.id == two.id
+    assert {one_.agency_id for one_ in held} == {agency.id for agency in world.agencies}
+    assert set(ended) == {agency.id for agency in world.agencies}
+    consents = await rows(runtime, company_id, Consent)
+    assert {consent.state for consent in consents} == {"withdrawn"}
+    for number in (one_.id, two.id):
+        chain = await rows(runtime, company_id, ConsentEvent, candidate_id=number)
+        assert broken_at(chain) is None

@@ -13,15 +13,17 @@ from domain.application import Application, Interview
 from domain.candidate import Candidate
 from domain.deadline import Deadline
 from domain.delivery import AtsEvent, Delivery
-from domain.flows.understand_delivery import events_about
+from domain.flows import open_account
 from domain.invitation import Invitation
 from domain.notice import Mail, Notice
-from domain.views.deliveries import events_of
+from domain.views.deliveries import events_about, events_of
+from tests.applications import mailbox
 from tests.conftest import forward
 from tests.deliveries import Ats, interview, person, rejection, sample
 from tests.factories import make_world, work
 
 pytestmark = pytest.mark.anyio
+HR = "hr@mirai.example"
 
 
 @pytest.fixture
@@ -758,6 +760,96 @@ async def test_deleting_the_survivor_erases_the_absorbed_record_too(ats):
 
     assert [row.erased_at is not None for row in await rows(ats, Candidate)] == [True, True]
     assert {row.state for row in await rows(ats, Deadline)} == {"void"}
+
+
+# ---- what a later statement changes ---------------------------------------------------------
+
+
+async def test_an_interview_moved_there_and_back_stands_where_it_was(ats):
+    now = ats.runtime.clock()
+    first, second = now + timedelta(days=2), now + timedelta(days=3)
+    for number, ended in enumerate((first, second, first)):
+        at = now + timedelta(minutes=number)
+        await ats.told("interview.scheduled", {**person(), **interview(ended)}, at)
+
+    assert (await one(ats, Interview)).ends_at == first
+    assert [status for status, _, _ in await shown(ats)] == ["processed"] * 3
+
+    await ats.told("interview.scheduled", {**person(), **interview(second)}, now)
+    assert (await one(ats, Interview)).ends_at == first
+
+
+async def test_two_interviews_at_the_same_time_are_two_and_heard_once_each(ats):
+    ended = ats.runtime.clock() + timedelta(days=1)
+    for _ in range(2):
+        for number in ("1", "2"):
+            await ats.told("interview.scheduled", {**person(), **interview(ended, number=number)})
+    statuses = [status for status, _, _ in await shown(ats)]
+
+    assert {row.external_id for row in await rows(ats, Interview)} == {"I-1", "I-2"}
+    assert statuses == ["processed", "processed", "ignored", "ignored"]
+
+
+async def test_greenhouse_removes_an_interview_by_its_number_alone(ats):
+    later = ats.runtime.clock() + timedelta(days=1)
+    await ats.greenhouse(sample("reject_candidate"))
+    await work(ats.runtime)
+    application = await one(ats, Application)
+    async with ats.runtime.database.transaction(company_id=ats.world.company.id) as db:
+        db.add(
+            Interview(
+                company_id=application.company_id, id="itv_1", application_id=application.id,
+                external_id="91", starts_at=later, ends_at=later, told_at=later - timedelta(days=3),
+                created_at=later,
+            )
+        )  # fmt: skip
+    body = {"action": "interview_deleted", "payload": {"interview": {"id": 91}}}
+    await ats.greenhouse(body)
+    await work(ats.runtime)
+
+    assert (await one(ats, Interview)).status == "cancelled"
+    assert [status for status, _, _ in await shown(ats)] == ["processed", "processed"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "word"),
+    [
+        ("application.rejection_reverted", "選考が再開されています"),
+        ("application.withdrawn", "候補者の辞退として登録されています"),
+    ],
+)
+async def test_hr_hears_when_a_rejection_is_taken_back_too_late(ats, kind, word):
+    now = ats.runtime.clock()
+    async with ats.runtime.database.transaction(company_id=ats.world.company.id) as db:
+        await open_account.register_member(
+            db, ats.runtime.tools.sealer, email=HR, name="人事", roles=["recruiter"], now=now,
+            company_id=ats.world.company.id,
+        )  # fmt: skip
+    await ats.told("application.rejected", {**person(), **rejection(now)})
+    forward(ats.runtime.clock, hours=3)
+    await work(ats.runtime)
+    assert (await one(ats, Notice)).state == "sent"
+
+    forward(ats.runtime.clock, minutes=5)
+    later = ats.runtime.clock()
+    told = rejection(later, "candidate") if kind == "application.withdrawn" else {}
+    for _ in range(2):
+        await ats.told(kind, {**person(), **told}, later)
+    to_hr = await mailbox(ats.runtime, ats.world.company.id, HR)
+
+    assert len(to_hr) == 1
+    assert word in to_hr[0]["text"]
+    assert "花子" not in to_hr[0]["text"]
+
+
+async def test_hr_hears_nothing_when_the_notice_had_not_gone_out(ats):
+    now = ats.runtime.clock()
+    await ats.told("application.rejected", {**person(), **rejection(now)})
+    forward(ats.runtime.clock, minutes=5)
+    await ats.told("application.rejection_reverted", person())
+
+    assert (await one(ats, Notice)).state == "cancelled"
+    assert await mailbox(ats.runtime, ats.world.company.id) == []
 
 
 # ---- tenancy --------------------------------------------------------------------------------

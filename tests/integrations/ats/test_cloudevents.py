@@ -1,4 +1,4 @@
-"""CloudEvents around our canonical names: three modes, one signature, and what it does not cover."""
+"""CloudEvents around our canonical names: three modes, one signature, what it does not cover."""
 
 import base64
 import json

@@ -397,7 +397,7 @@ def test_facts_that_are_none(change, code):
 
 
 @pytest.mark.parametrize(("changes", "code"), [
-    ({"status": None}, "status_missing"), ({"status": "C2028"}, "status_malformed"),
+    ({"status": {}}, "status_id_missing"), ({"status": "C2028"}, "status_malformed"),
     ({"status": {"value": "x"}}, "status_id_missing"),
     ({"associatedprofile": None}, "person_id_missing"),
     ({"updateddate": "2026-06-02 13:00"}, "updateddate_malformed"),
@@ -559,11 +559,10 @@ async def test_words_are_the_statuses_in_use():
 
 @pytest.mark.anyio
 async def test_nothing_is_asked_for_interviews_and_nothing_is_written():
+    about, told = {"kind": "interviews", "application_id": "900"}, WriteBack("900", "244", "n", "t")
     async with vendor_stub() as stub:
-        about = {"kind": "interviews", "application_id": "900"}
         found = await asked(stub, lambda api, at: icims_api.look_up(api, at, about))
         with pytest.raises(VendorRefused, match="write_back_unsupported"):
-            told = WriteBack("900", "244", "note", "tag")
             await asked(stub, lambda api, at: icims_api.write_back(api, at, told))
 
     assert (list(understood(found).events), stub.calls) == ([], [])
