@@ -36,6 +36,7 @@ _MEANING = {
     "applications:write": "Report applications, interviews and decisions",
     "ats:read": "Read ATS connections and their deliveries",
     "ats:write": "Connect an ATS, replay deliveries",
+    "ats:deliver": "Deliver events of an ATS that presents our access token (iCIMS)",
     "relays:read": "Read relays (and, for agencies, their packages)",
     "relays:write": "Answer relays, report placements, acknowledge withdrawals",
     "credits:read": "Read referral credits and the entries behind them",

@@ -9,7 +9,7 @@ from sqlmodel import Field
 from domain.base import Row, document, instant, one_of
 
 COMPANY_SCOPES = (
-    "applications:read", "applications:write", "ats:read", "ats:write",
+    "applications:read", "applications:write", "ats:read", "ats:write", "ats:deliver",
     "relays:read", "credits:read", "credits:write", "metrics:read",
 )  # fmt: skip
 AGENCY_SCOPES = ("feed:read", "relays:read", "relays:write", "webhooks:read", "webhooks:write")

@@ -156,11 +156,12 @@ class Aside(Masked):
     """What a vendor says without a canonical event of its own.
 
     `unhired` names an application whose hire was taken back, `interview_off` an interview that was
-    called off or removed (by the vendor's id of it).
+    called off or removed (by the vendor's id of it; `of_application` where the vendor says whose).
     """
 
     kind: Literal["unhired", "interview_off"]
     external_id: str
+    of_application: str | None = None
 
 
 @dataclass(frozen=True, repr=False)

@@ -6,6 +6,7 @@ Pages read in one transaction and change nothing. The forms are in `dashboard_at
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request
@@ -53,7 +54,7 @@ class AtsFault(Fault):
     def words(self) -> str:
         """The catalogue's key for what to tell the person."""
         key = f"fault_{self.code}"
-        return f"ats.{key if key in catalogues()['ja']['ats'] else 'fault_other'}"
+        return f"ats.{key if key in _written() else 'fault_other'}"
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ async def overview(
         request,
         "dashboard/ats.html",
         connections=await sights(db, tools, connections, now),
+        known_words=_written(),
         systems={group: systems(tools, group) for group in GROUPS},
         failed=await view.deliveries(db, company_id, status="failed", limit=3),
         may_act=person.has("recruiter", "head"),
@@ -177,6 +179,7 @@ async def connection_page(
         status=again.status,
         one=sight,
         command=command,
+        known_words=_written(),
         words=await _words(db, row),
         meanings=MEANINGS,
         sources=await _sources(db, row, ours),
@@ -201,8 +204,13 @@ async def live(
     if row is None:
         raise NotFound
     sight = (await sights(db, tools, [row], now))[0]
-    may_act = person.has("recruiter", "head")
-    return page(request, "dashboard/ats_live.html", one=sight, may_act=may_act)
+    return page(
+        request,
+        "dashboard/ats_live.html",
+        one=sight,
+        known_words=_written(),
+        may_act=person.has("recruiter", "head"),
+    )
 
 
 @router.get("/deliveries")
@@ -277,6 +285,8 @@ async def delivery_page(
         untold=[one for one in row.effects if not _among(one, events)],
         events_json=json.dumps(events, ensure_ascii=False, indent=2),
         kept=row.body is not None,
+        moment=_moment,
+        known_words=_written(),
         may_act=person.has("recruiter", "head"),
         again=again,
         done=done,
@@ -358,6 +368,16 @@ def _among(effect: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> bo
     return any(one["dedupe_key"] == effect["dedupe_key"] for one in events)
 
 
+def _moment(told: str | None) -> datetime | None:
+    """A time of a canonical event."""
+    return datetime.fromisoformat(told) if told else None
+
+
+def _written() -> Mapping[str, str]:
+    """The words of this room: some codes have their own, the others share a sentence."""
+    return catalogues()["ja"]["ats"]
+
+
 def _known(done: str) -> str:
     """A message of ours, never words of the URL."""
-    return done if f"done_{done}" in catalogues()["ja"]["ats"] else ""
+    return done if f"done_{done}" in _written() else ""

@@ -166,7 +166,7 @@ async def set_key(
     row = await lock(db, AtsConnection, person.company_id or "", connection_id)
     setup = setup_of(tools, row.provider)
     form = await _sent(request, "key", "key-0", *_fields(setup, "remove"))
-    needed = [one for one in setup.settings if one.for_key]
+    needed = [one for one in setup.settings if one.with_key]
     settings = {k: v for k, v in _settings(setup, form.values).items() if k in _names(needed)}
     if form.values["remove"]:
         change: dict[str, Any] = {"settings": {"api_key": None}}
@@ -213,7 +213,7 @@ async def save_settings(
     ):
         form.refuse("list_too_long")
     else:
-        own = {one.name for one in setup.settings if not one.for_key}
+        own = {one.name for one in setup.settings if not one.with_key}
         settings: dict[str, Any] = {
             **{k: v for k, v in _settings(setup, form.values).items() if k in own},
             "excluded_reasons": excluded or None,

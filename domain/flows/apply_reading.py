@@ -112,7 +112,7 @@ async def _note(
 ) -> bool:
     if aside.kind == "interview_off":
         return await call_off(
-            session, tools, company, connection.id, aside.external_id, as_of=as_of, now=now
+            session, tools, company, connection.id, aside=aside, as_of=as_of, now=now
         )
     return await take_hire_back(
         session, tools, company, connection_id=connection.id, external_id=aside.external_id,

@@ -10,7 +10,7 @@ from domain.application import NEVER, Application, Interview
 from domain.company import Company
 from domain.flows.set_deadline import set_deadline
 from domain.ids import new_id
-from domain.ports import Tools
+from domain.ports import Aside, Tools
 from domain.store import add_once, lock
 
 if TYPE_CHECKING:
@@ -63,12 +63,12 @@ async def call_off(
     tools: Tools,
     company: Company,
     connection_id: str,
-    external_id: str,
     *,
+    aside: Aside,
     as_of: datetime,
     now: datetime,
 ) -> bool:
-    """An interview was called off or removed, known by the vendor's number alone.
+    """An interview was called off or removed, known by the vendor's number of it.
 
     False: we know none of that number that is still to come, or something newer was told.
     """
@@ -81,11 +81,13 @@ async def call_off(
         )
         .where(
             col(Interview.company_id) == company.id,
-            col(Interview.external_id) == external_id,
+            col(Interview.external_id) == aside.external_id,
             col(Interview.status) == "scheduled",
             col(Application.connection_id) == connection_id,
         )
     )
+    if aside.of_application is not None:
+        wanted = wanted.where(col(Application.external_id) == aside.of_application)
     changed = False
     for interview in (await session.scalars(wanted)).all():
         await lock(session, Application, company.id, interview.application_id)

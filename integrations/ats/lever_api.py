@@ -392,7 +392,7 @@ class _Maker:
             for one in found
             if not one.cancelled and one.starts_at is not None
         ]
-        asides = [Aside("interview_off", one) for one in off]
+        asides = [Aside("interview_off", one, told.id) for one in off]
         return Reading(self.event, events, self.incoming.received_at, asides=asides)
 
     def _interview(self, told: _Told, one: "_Interview", starts_at: datetime) -> dict[str, Any]:

@@ -29,6 +29,11 @@ class Setting:
     for_key: bool = False
     warns: bool = False
 
+    @property
+    def with_key(self) -> bool:
+        """Whether it is asked for together with the credential."""
+        return self.for_key or bool(self.choices)
+
     def stored(self, given: str) -> str | bool | None:
         """What HR filled in, as the adapter reads it; null: nothing."""
         if self.switch:

@@ -37,7 +37,6 @@ from integrations.ats.wording import suggested_status
 
 PROVIDER = zoho_recruit.PROVIDER
 API_BASE = "https://recruit.zoho.com/recruit/v2"
-SIGN_IN_AT = "https://accounts.zoho.com"
 REGIONS = ("com", "eu", "in", "jp", "com.au", "com.cn", "ca", "sa")
 HOSTS = tuple(
     f"https://{name}.zoho.{region}" for region in REGIONS for name in ("accounts", "recruit")
@@ -247,7 +246,7 @@ def _is_fresh(told: Mapping[str, Any], since: datetime) -> bool:
         at = _updated_at(told)
     except Unreadable:
         return True
-    return at is None or True
+    return at is None or at >= since
 
 
 async def _renew_channel(api: VendorApi, connection: ConnectionView, window: Window) -> None:

@@ -300,7 +300,7 @@ def test_two_rows_of_one_application_may_differ_in_their_interview_only():
 
 def test_without_numbers_an_application_is_known_by_whom_and_what_it_is_about():
     header = ["氏名", "メール", "求人", "応募日"]
-    rows = [["a", "A@mail.example", "営業", "2026/11/01"], ["a", "a@mail.example", "営業 ", "2026-11-01"]]
+    rows = [["a", "a@mail.example", "営業", "2026/11/01"], ["a", "a@mail.example", "営業 ", "2026-11-01"]]
 
     found = survey(book(header, *rows), rules())
 

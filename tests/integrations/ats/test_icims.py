@@ -4,6 +4,7 @@ import base64
 import gzip
 import hmac
 import json
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from types import SimpleNamespace
@@ -223,6 +224,16 @@ def test_a_body_that_does_not_unpack_or_swells(body, code):
     with pytest.raises(Unreadable, match=f"^{code}$"):
         read(body)
     assert icims.verify(signed(body, covers=b"something else"), seen(KEY)) is False
+
+
+def test_a_bomb_is_never_unpacked_in_full():
+    tracemalloc.start()
+    with pytest.raises(Unreadable, match="gzip_too_large"):
+        icims.plain(BOMB)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert peak < 4 * icims.MOST_UNPACKED
 
 
 def test_what_may_come_unpacked_may_also_come_packed():
@@ -466,7 +477,7 @@ async def test_a_poll_searches_then_reads_a_few_at_a_time_and_resumes():
             {"searchResults": [{"id": one, "self": "x"} for one in ids]},
         )
         cursor, found, steps = None, [], 0
-        while True:
+        for _ in range(9):
             page = await asked(stub, lambda api, at, c=cursor: icims_api.page(api, at, WINDOW, c))
             found += json.loads(json.dumps(page.facts))
             cursor, steps = json.loads(json.dumps(page.cursor)), steps + 1

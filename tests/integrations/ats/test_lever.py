@@ -610,7 +610,7 @@ def test_interviews_as_they_stand():
     assert reading.events[0]["candidate"]["primary_email"] == "Hanako.Shiken@mail.example"
     assert reading.events[0]["application"]["status"] == "active"
     assert reading.events[0]["provider_event_id"] is None
-    assert list(reading.asides) == [Aside("interview_off", "5a7fe7e2-1111-4aaa-9bbb-0c0d0e0f3033")]
+    assert list(reading.asides) == [Aside("interview_off", "5a7fe7e2-1111-4aaa-9bbb-0c0d0e0f3033", OPPORTUNITY)]
 
 
 def test_an_interview_is_over_at_its_end_or_without_one_at_its_start():
@@ -623,8 +623,8 @@ def test_an_interview_is_over_at_its_end_or_without_one_at_its_start():
 
 
 def test_a_removed_interview_is_one_the_list_lacks():
-    assert Aside("interview_off", "gone") in interviews(named="gone").asides
-    assert Aside("interview_off", INTERVIEW) not in interviews(named=INTERVIEW).asides
+    assert Aside("interview_off", "gone", OPPORTUNITY) in interviews(named="gone").asides
+    assert Aside("interview_off", INTERVIEW, OPPORTUNITY) not in interviews(named=INTERVIEW).asides
 
 
 @pytest.mark.parametrize(("changes", "code"), [
