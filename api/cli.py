@@ -3,7 +3,8 @@
 import asyncio
 import secrets as random
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +15,7 @@ from rich.table import Table
 
 from api import logs, schema, serve
 from api.demo import place
+from api.import_cli import Wish, run_import
 from api.runtime import Runtime, app_password, owner_url
 from api.settings import Settings
 from domain import jobs as queue
@@ -200,6 +202,22 @@ def openapi(
     console.print(f"{path} is written.")
 
 
+@cli.command("import")
+def import_(
+    path: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="CSV or XLSX.")],
+    company: Annotated[str, typer.Option(help="The company's short name.")],
+    dry_run: Annotated[bool, typer.Option(help="Only show what it would do.")] = False,
+    yes: Annotated[bool, typer.Option(help="Do not ask; rows with problems are left out.")] = False,
+    answer: Annotated[
+        list[str] | None, typer.Option(help="e.g. leading_zero=restore; may be repeated.")
+    ] = None,
+) -> None:
+    """Applications out of a file: shows first what it will do, then does it here."""
+    answers = dict(one.partition("=")[::2] for one in answer or [])
+    wish = Wish(path, company, dry_run, yes, answers)
+    raise typer.Exit(_run(run_import(_runtime(), console, wish)))
+
+
 @cli.command()
 def replay(
     connection_id: Annotated[str, typer.Argument(help="The ATS connection (ats_…).")],
@@ -322,11 +340,34 @@ async def _rotate_place(runtime: Runtime, where: rotate.Place, tenant: dict[str,
 
 
 @bench.command("ingest")
-def bench_ingest(seconds: float = 5, rounds: int = 3) -> None:
-    """ATS deliveries acknowledged per second against a bare route and pgbench."""
-    from bench.ingest import measure  # noqa: PLC0415 - measurements are no part of the product
+def bench_ingest(
+    seconds: Annotated[
+        float, typer.Option(help="Of each throughput; a constant rate goes on five times as long.")
+    ] = 2,
+    rounds: Annotated[int, typer.Option(min=1, help="In turn; the median is told.")] = 3,
+    only: Annotated[str, typer.Option(help="Vendors, parted by commas; none: all.")] = "",
+    part: Annotated[
+        str, typer.Option(help="throughput, latency, burst or stored; none: all four.")
+    ] = "",
+    stored: Annotated[int, typer.Option(min=1, help="Deliveries in the large database.")] = (
+        1_000_000
+    ),
+) -> None:
+    """The door under load: ratios to a bare route, by vendor, at a rate, at once, when full."""
+    from bench import ingest  # noqa: PLC0415 - measurements are no part of the product
 
-    measure(seconds, rounds, console)
+    plan = ingest.Plan(seconds=seconds, rounds=rounds, many=stored)
+    chosen = _chosen(only, plan.only, "--only"), _chosen(part, plan.parts, "--part")
+    ingest.measure(replace(plan, only=chosen[0], parts=chosen[1]), console)
+
+
+def _chosen(told: str, known: Sequence[str], option: str) -> Sequence[str]:
+    names = [one.strip() for one in told.split(",") if one.strip()]
+    unknown = set(names) - set(known)
+    if unknown:
+        raise typer.BadParameter(f"{', '.join(sorted(unknown))}; known: {', '.join(known)}",
+                                 param_hint=option)  # fmt: skip
+    return names or known
 
 
 @jobs.command("list")

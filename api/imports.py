@@ -14,6 +14,7 @@ from anyio import CapacityLimiter, to_thread
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from api.jobs import passes
 from api.runtime import Runtime
 from domain.errors import Refusal
 from domain.flows import import_file, import_run
@@ -74,7 +75,9 @@ async def work(
     """
     try:
         await _work(runtime, company_id, import_id, next_row, seconds, progress)
-    except (Refusal, ArithmeticError, LookupError, TypeError, ValueError, AssertionError) as error:
+    except Exception as error:
+        if passes(error):
+            raise  # the job is tried again; should it last, the sweep asks again
         last = traceback.extract_tb(error.__traceback__)[-1]
         log.error(  # noqa: TRY400 - its message may quote what stands in the file
             "import_stopped", import_id=import_id, kind=type(error).__name__,

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
 _TYPES = (
-    '<?xml version="1.0"?><Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">'
-    '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
-    '<Override PartName="/xl/workbook.xml" ContentType="application/vnd.openxmlformats-officedocument'
-    '.spreadsheetml.sheet.main+xml"/></Types>'
+    '<?xml version="1.0"?>'
+    '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">'
+    '<Default Extension="rels"'
+    ' ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
+    '<Override PartName="/xl/workbook.xml"'
+    ' ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml"/>'
+    "</Types>"
 )
 _RELS = (
     '<?xml version="1.0"?><Relationships xmlns="http://schemas.openxmlformats.org/package/2006/'
@@ -17,7 +20,8 @@ _RELS = (
     '2006/relationships/officeDocument" Target="xl/workbook.xml"/></Relationships>'
 )
 _STYLES = (
-    '<?xml version="1.0"?><styleSheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">'
+    '<?xml version="1.0"?>'
+    '<styleSheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main">'
     '<cellXfs count="2"><xf numFmtId="0"/><xf numFmtId="22" applyNumberFormat="1"/></cellXfs>'
     "</styleSheet>"
 )
@@ -36,7 +40,9 @@ class Formula(str):
 
 
 def xlsx(
-    *sheets: Sequence[Sequence[object]], raw: str | None = None, more: dict[str, bytes] | None = None
+    *sheets: Sequence[Sequence[object]],
+    raw: str | None = None,
+    more: dict[str, bytes] | None = None,
 ) -> bytes:
     """A workbook of these sheets; `raw` is the first sheet's XML instead."""
     made = io.BytesIO()
@@ -72,7 +78,8 @@ def xlsx(
 
 def sheet_xml(cells: str) -> str:
     """A worksheet around rows written out."""
-    return f'<?xml version="1.0"?><worksheet xmlns="{_MAIN}"><sheetData>{cells}</sheetData></worksheet>'
+    head = f'<?xml version="1.0"?><worksheet xmlns="{_MAIN}">'
+    return f"{head}<sheetData>{cells}</sheetData></worksheet>"
 
 
 def _sheet(rows: Sequence[Sequence[object]]) -> str:
@@ -92,7 +99,8 @@ def _cell(place: str, value: object) -> str:
         return f'<c r="{place}" s="1"><v>{float(value)}</v></c>'
     if isinstance(value, int | float):
         return f'<c r="{place}"><v>{value}</v></c>'
-    return f'<c r="{place}" t="inlineStr"><is><t xml:space="preserve">{escape(str(value))}</t></is></c>'
+    words = f'<is><t xml:space="preserve">{escape(str(value))}</t></is>'
+    return f'<c r="{place}" t="inlineStr">{words}</c>'
 
 
 def _letters(place: int) -> str:

@@ -10,7 +10,6 @@ from fastapi.responses import Response
 from pydantic import AfterValidator, Field, StringConstraints
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
-from starlette.datastructures import UploadFile as Upload
 
 from api import imports as files
 from api.auth import Caller, company
@@ -317,7 +316,7 @@ async def read_errors(*, import_id: ImportId, caller: Reader, db: Db) -> Respons
     return errors_csv(await faults(db, await _mine(db, caller, import_id)))
 
 
-async def read_upload(file: Upload) -> bytes:
+async def read_upload(file: UploadFile) -> bytes:
     """The bytes of an upload that is not too large."""
     content = await file.read(LARGEST + 1)
     if len(content) > LARGEST:

@@ -4,7 +4,7 @@ import re
 from datetime import date
 from typing import Annotated, Any
 
-from fastapi import APIRouter, HTTPException, Path, Request
+from fastapi import APIRouter, Path, Request
 from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
@@ -14,7 +14,7 @@ from api import imports as files
 from api.deps import Db, Kit, Now
 from api.errors import status_of
 from api.pages import locale_of, page, words
-from api.routes.company_imports import errors_csv, read_upload
+from api.routes.company_imports import errors_csv
 from api.routes.dashboard import Before, Fault, Refilled
 from api.session import SignedIn, signed_in
 from domain.delivery import AtsConnection
@@ -26,6 +26,7 @@ from domain.imports import Import
 from domain.ports import Tools
 from domain.store import find
 from domain.views import imports as view
+from integrations.tables import LARGEST
 
 router = APIRouter(prefix="/dashboard/imports", include_in_schema=False)
 
@@ -70,24 +71,24 @@ async def overview(
 @router.post("")
 async def upload(*, request: Request, person: Actor, db: Db, tools: Kit, now: Now) -> Response:
     """A file is looked at; nothing of it is taken over yet."""
-    form = await request.form()
-    file, chosen = form.get("file"), str(form.get("connection_id", ""))
-    if not isinstance(file, UploadFile) or not file.filename:
+    async with request.form() as form:
+        file, chosen = form.get("file"), str(form.get("connection_id", ""))
+        given = isinstance(file, UploadFile) and bool(file.filename)
+        name = str(getattr(file, "filename", "")).replace("\x00", "")[-200:]
+        content = await file.read(LARGEST + 1) if isinstance(file, UploadFile) else b""
+    if not given:
         return await _refused_upload(request, person, db, tools, "file_missing", 422)
+    if len(content) > LARGEST:
+        return await _refused_upload(request, person, db, tools, "file_too_large", 413)
     try:
-        content = await read_upload(file)
         async with db.begin_nested():
             made = await files.upload(
                 db, tools, person.company_id or "", content,
-                name=file.filename.replace("\x00", "")[-200:], actor=person.member_id, now=now,
+                name=name, actor=person.member_id, now=now,
                 connection_id=chosen if is_id(chosen, "ats") else "",
             )  # fmt: skip
     except (Invalid, NotFound) as refusal:
-        return await _refused_upload(
-            request, person, db, tools, refusal.code, status_of(refusal)
-        )
-    except HTTPException:
-        return await _refused_upload(request, person, db, tools, "file_too_large", 413)
+        return await _refused_upload(request, person, db, tools, refusal.code, status_of(refusal))
     return RedirectResponse(f"/dashboard/imports/{made.id}", 303)
 
 
@@ -132,9 +133,7 @@ async def start(
     skip = form.get("skip_bad") == "yes"
 
     async def act() -> None:
-        await import_file.start(
-            db, person.company_id or "", import_id, skip_bad=skip, now=now
-        )
+        await import_file.start(db, person.company_id or "", import_id, skip_bad=skip, now=now)
 
     return await _acted(request, person, db, tools, import_id, act, "start")
 

@@ -59,7 +59,11 @@ class Step(Masked):
 async def plan_polls(
     session: AsyncSession, tools: Tools, connection: AtsConnection, now: datetime
 ) -> None:
-    """Polling begins with a credential for the vendor's API, and ends without one."""
+    """Polling begins with a credential for the vendor's API, and ends without one.
+
+    Thirty days are looked through at once where the connection has been polled before: words that
+    had no meaning then may have one now.
+    """
     api_key = open_secrets(tools.sealer, connection).get("api_key")
     wanted = connection.enabled and connection.provider in tools.apis and bool(api_key)
     for kind in POLLS:
@@ -76,6 +80,8 @@ async def plan_polls(
             poll.due_at = None
         elif poll.due_at is None or poll.error is not None:
             poll.due_at = now if kind == "recent" else next_night(connection.id, now)
+        elif kind == "full" and poll.started_at is None:
+            poll.due_at = now
         session.add(poll)
     await session.flush()
 

@@ -86,7 +86,13 @@ async def understand_delivery(
         session.add(delivery)
         return None
     if reading.lookup is not None:
-        return _question(tools, delivery, connection, reading.lookup, now)
+        view = api_view(tools.sealer, connection)
+        if delivery.provider in tools.apis and view.settings.get("api_key"):
+            return Ask(delivery.provider, view, reading.lookup)
+    if reading.lookup is not None and reading.lookup.needed and not reading.events:
+        fail(delivery, "api_key_missing", now)
+        session.add(delivery)
+        return None
     await _apply(session, tools, _Told(delivery, connection, reading), now=now)
     return None
 
@@ -114,21 +120,6 @@ def _read(
 
 def _without_body(incoming: Incoming) -> Incoming:
     return Incoming(b"", {}, incoming.received_at)
-
-
-def _question(
-    tools: Tools, delivery: Delivery, connection: AtsConnection, lookup: Lookup, now: datetime
-) -> Ask | None:
-    """What to ask; or that nobody can be asked, because there is no credential."""
-    view = api_view(tools.sealer, connection)
-    if delivery.provider in tools.apis and view.settings.get("api_key"):
-        return Ask(delivery.provider, view, lookup)
-    if lookup.needed:
-        fail(delivery, "api_key_missing", now)
-    else:
-        delivery.status, delivery.error, delivery.processed_at = "ignored", None, now
-        delivery.look_at = now + KEPT_UNKNOWN
-    return None
 
 
 async def _refuse_other_body(
@@ -191,6 +182,10 @@ async def _apply(session: AsyncSession, tools: Tools, told: _Told, *, now: datet
     delivery, reading = told.delivery, told.reading
     company = await session.get_one(Company, delivery.company_id)
     await note_words(session, told.connection, reading, now)
+    if reading.unmapped and not reading.events:
+        fail(delivery, "word_unmapped", now)  # read again as soon as HR says what it means
+        session.add(delivery)
+        return
     done = await apply_reading(
         session, tools, company, told.connection, reading,
         provider=delivery.provider, delivery_id=delivery.id, at=delivery.received_at, now=now,
@@ -213,7 +208,8 @@ async def keep_result(
     """
     about = events_about(delivery.id)
     if candidate is not None and candidate.erased_at is None:
-        body = (await open_delivery(session, sealer, delivery)).body.decode()
+        # Byte for byte as it came (it may be packed): latin-1 has a letter for each.
+        body = (await open_delivery(session, sealer, delivery)).body.decode("latin-1")
         delivery.body = await vault.seal(
             session, sealer, candidate, "profile", body, about=f"delivery:{delivery.id}"
         )
@@ -301,4 +297,4 @@ async def _open(session: AsyncSession, sealer: Sealer, delivery: Delivery, body:
     owner = await find(session, Candidate, delivery.company_id, delivery.candidate_id)
     assert owner is not None
     text: str = await vault.unseal(session, sealer, owner, "profile", body, about=about)
-    return text.encode()
+    return text.encode("latin-1")

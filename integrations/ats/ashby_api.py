@@ -146,7 +146,7 @@ async def page(
     api: VendorApi, _: ConnectionView, window: Window, cursor: dict[str, Any] | None
 ) -> Page:
     """One page of applications by status, then of interview schedules."""
-    parts = [one for one in _PARTS if True]
+    parts = [one for one in _PARTS if window.full or one != "Lead"]
     part = cursor["part"] if cursor else parts[0]
     name, given = _asked(part, window)
     try:

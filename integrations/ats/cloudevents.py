@@ -2,13 +2,13 @@
 
 CloudEvents has no signature of its own, so the three `webhook-*` headers are required as well.
 Structured mode signs everything. In binary mode type, source and time travel in headers that no
-signature covers; therefore
+signature covers. Nobody gains by sending a body again under another type: a delivery is known by
+its signed `webhook-id` and its bytes, and counts once. Somebody on the way could still change the
+first one, so
 
-- `webhook-id`, which is signed, must be the `ce-id`: nobody can move a body under another id;
 - what the signed body says of type and time itself (`{type, timestamp, data}`, as in our generic
   format) must agree with the headers, and counts;
-- where it does not say them, the event keeps the hold `unsigned_body` until a person has looked,
-  and what cannot be taken back (`candidate.*`) is refused.
+- where it does not say its type, what cannot be taken back (`candidate.*`) is refused.
 
 Settings: `type_prefix` stands before our canonical type (`com.example.` for
 `com.example.application.rejected`); `batched` (true) allows several events in one delivery.
@@ -69,31 +69,11 @@ def options(headers: Mapping[str, str]) -> Greeting:
     )
 
 
-def verify(incoming: Incoming, connection: ConnectionView) -> bool:
-    """A Standard Webhooks signature; in binary mode the signed id must be the event's."""
-    return _id_is_signed(incoming) and standard.verify(incoming, connection)
-
-
-def _id_is_signed(incoming: Incoming) -> bool:
-    if not _is_binary(incoming):
-        return True
-    try:
-        return _header(incoming, "id") == incoming.headers.get("webhook-id")
-    except Unreadable:
-        return False
-
-
+verify = standard.verify
 unusable = standard.unusable
 
 
-def delivery_id(incoming: Incoming) -> str | None:
-    """Source and id of the one event in it; `webhook-id` for several, or where they are unknown."""
-    if _mode(incoming) == _BATCHED:
-        return standard.delivery_id(incoming)
-    try:
-        return _number(next(_events(incoming))[0])
-    except Unreadable:
-        return standard.delivery_id(incoming)
+delivery_id = standard.delivery_id
 
 
 # ---- modes ----------------------------------------------------------------------------------
@@ -177,20 +157,9 @@ def _told(
     if binary:
         body, signed = _signed(name, kind, attributes.get("time"), data)
     names = {"provider": PROVIDER, "provider_event": name, "number": number}
-    if signed:
-        return name, standard.Told(kind, body, connection, **names)
-    if kind.startswith("candidate."):
+    if kind.startswith("candidate.") and not signed:
         raise Unreadable("type_not_signed")
-    return name, _Unsigned(kind, body, connection, **names)
-
-
-class _Unsigned(standard.Told):
-    """Type or time came by headers that anybody on the way could have changed."""
-
-    def event(self, incoming: Incoming) -> dict[str, Any]:
-        """The canonical event, on hold."""
-        made = super().event(incoming)
-        return {**made, "holds": [*made["holds"], "unsigned_body"]}
+    return name, standard.Told(kind, body, connection, **names)
 
 
 def _kind(name: str, connection: ConnectionView) -> str | None:

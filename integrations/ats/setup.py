@@ -18,13 +18,14 @@ class Setting:
     """One of the vendor's own settings, as HR fills it in.
 
     `around` is what it becomes (`https://{}.workable.com` for a subdomain). With `choices` it is
-    one of them; the first, empty or not, is what holds when nothing is said. A `switch` is on or
-    off. `for_key`: without it the API cannot be asked.
+    one of them, called by `labels`; the first is what holds when nothing is said. A `switch` is on
+    or off and may need a warning. `for_key`: without it the API cannot be asked.
     """
 
     name: str
     around: str = "{}"
     choices: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
     switch: bool = False
     for_key: bool = False
     warns: bool = False
@@ -159,7 +160,7 @@ SETUPS: dict[str, Setup] = {
         api=2,
         events=("job_application.update", "candidate.destroy"),
         settings=(
-            Setting("api_base", choices=("", "https://api.na.teamtailor.com")),
+            Setting("api_base", choices=("", "https://api.na.teamtailor.com"), labels=("eu", "us")),
             Setting("note_user_id"),
             Setting("accept_v1", switch=True, warns=True),
         ),
@@ -184,6 +185,7 @@ SETUPS: dict[str, Setup] = {
             Setting(
                 "api_base",
                 choices=("", "https://api-eu.icims.com", "https://api-ca.icims.com"),
+                labels=("us", "eu", "ca"),
             ),
         ),
     ),
@@ -194,7 +196,11 @@ SETUPS: dict[str, Setup] = {
         api=2,
         key_parts=("client_id", "client_secret", "refresh_token"),
         settings=(
-            Setting("region", choices=("com", "eu", "in", "jp", "com.au", "com.cn", "ca", "sa")),
+            Setting(
+                "region",
+                choices=("com", "eu", "in", "jp", "com.au", "com.cn", "ca", "sa"),
+                labels=("us", "eu", "in", "jp", "au", "cn", "ca", "sa"),
+            ),
             Setting("channel_id"),
         ),
         url_safe=True,

@@ -74,7 +74,10 @@ async def test_a_new_connection_hears_at_its_own_address(ats, hr):
         "public_keys": [],
         "settings": {"reason_map": {"1": "candidate"}},
         "refused_signatures": 0,
+        "greeted_at": None,
         "last_delivery_at": None,
+        "polls": [],
+        "words_open": 0,
     }
     assert heard.status_code == 200
 

@@ -48,10 +48,14 @@ def line(**told):
 @pytest.mark.parametrize(
     ("header", "field"),
     [
-        ("応募ID", "application_id"), ("応募番号", "application_id"), ("Application ID", "application_id"),
-        ("氏名", "name"), ("氏　名", "name"), ("氏名（必須）", "name"), ("氏名（カナ）", "kana"), ("姓", "family_name"),
-        ("姓（カナ）", "family_kana"), ("ﾌﾘｶﾞﾅ", "kana"), ("ふりがな", "kana"), ("ｾｲ", "family_kana"),
-        ("E-mail", "email"), ("Ｅメール", "email"), ("メールアドレス *", "email"), ("EMAIL_ADDRESS", "email"),
+        ("応募ID", "application_id"), ("応募番号", "application_id"),
+        ("Application ID", "application_id"),
+        ("氏名", "name"), ("氏　名", "name"), ("氏名（必須）", "name"), ("氏名（カナ）", "kana"),
+        ("姓", "family_name"),
+        ("姓（カナ）", "family_kana"), ("ﾌﾘｶﾞﾅ", "kana"), ("ふりがな", "kana"),
+        ("ｾｲ", "family_kana"),
+        ("E-mail", "email"), ("Ｅメール", "email"), ("メールアドレス *", "email"),
+        ("EMAIL_ADDRESS", "email"),
         ("電話番号", "phone"), ("携帯", "phone"), ("募集ポジション", "job"), ("ステージ", "stage"),
         ("応募経路", "source"), ("応募日", "applied_at"), ("面接日時", "interview_at"),
         ("選考結果", "outcome"), ("不採用日", "decided_at"), ("辞退・不採用理由", "reason"),
@@ -67,7 +71,8 @@ def test_headers_are_known_by_many_names(header, field):
     [
         ("不採用", "rejected"), ("お見送り", "rejected"), ("一次面接不合格", "rejected"),
         ("書類選考：NG", "rejected"), ("Rejected", "rejected"), ("辞退", "withdrawn"),
-        ("内定辞退", "withdrawn"), ("Withdrawn", "withdrawn"), ("内定承諾", "hired"), ("入社", "hired"),
+        ("内定辞退", "withdrawn"), ("Withdrawn", "withdrawn"), ("内定承諾", "hired"),
+        ("入社", "hired"),
         ("選考中", "active"), ("内定", "active"), ("一次面接", None), ("終了", "ended"),
         ("辞退検討中", None), ("不採用予定", None), ("見送り？要確認", None), ("田中", None),
     ],
@@ -85,8 +90,10 @@ def test_an_unknown_word_gets_a_suggestion_that_decides_nothing():
     ("cell", "text"),
     [
         ("2026/11/21", "2026-11-21"), ("2026-11-21 10:00", "2026-11-21T01:00:00+00:00"),
-        ("2026年11月21日", "2026-11-21"), ("2026年11月21日(土) 10時30分", "2026-11-21T01:30:00+00:00"),
-        ("２０２６／１１／２１", "2026-11-21"), ("令和8年11月21日", "2026-11-21"), ("20261121", "2026-11-21"),
+        ("2026年11月21日", "2026-11-21"),
+        ("2026年11月21日(土) 10時30分", "2026-11-21T01:30:00+00:00"),
+        ("２０２６／１１／２１", "2026-11-21"), ("令和8年11月21日", "2026-11-21"),
+        ("20261121", "2026-11-21"),
         ("2026-11-21T10:00:00Z", "2026-11-21T10:00:00+00:00"),
         ("2026-11-21T10:00:00+09:00", "2026-11-21T01:00:00+00:00"),
         ("2026/11/21 0:00:00", "2026-11-21"), (46347, "2026-11-21"), ("46348", "2026-11-22"),
@@ -137,14 +144,18 @@ def test_names_stay_as_they_were_typed():
 def test_kana_have_one_form(kana):
     row = only(["氏名", "フリガナ", "メール"], "山田 太郎", kana, "a@b.example")
 
-    assert (row.candidate["family_name_kana"], row.candidate["given_name_kana"]) == ("ヤマダ", "タロウ")
+    assert (row.candidate["family_name_kana"], row.candidate["given_name_kana"]) == (
+        "ヤマダ",
+        "タロウ",
+    )
     assert kana_of(kana) == "ヤマダ タロウ"
 
 
 @pytest.mark.parametrize(
     ("cell", "phone", "lost"),
     [
-        ("０９０−１２３４−５６７８", "09012345678", False), ("+81(0)90-1234-5678", "+819012345678", False),
+        ("０９０−１２３４−５６７８", "09012345678", False),
+        ("+81(0)90-1234-5678", "+819012345678", False),
         (9012345678.0, "9012345678", True), ("312345678", "312345678", True),
         ('="09012345678"', "09012345678", False), ("'0312345678", "0312345678", False),
         ("03(1234)5678", "0312345678", False), ("4155550123", "4155550123", False),
@@ -165,7 +176,9 @@ def test_digits_that_are_gone_are_not_made_up(cell, code):
     assert why.value.code == code
 
 
-@pytest.mark.parametrize("mail", ["a@b", "a b@c.example", "a@@b.example", "a@b.example;c@d.example", "@"])
+@pytest.mark.parametrize(
+    "mail", ["a@b", "a b@c.example", "a@@b.example", "a@b.example;c@d.example", "@"]
+)
 def test_what_is_no_address_is_said(mail):
     with pytest.raises(Unclear):
         mail_of(mail)
@@ -184,7 +197,9 @@ def test_a_lost_zero_is_asked_and_never_guessed():
         ("leading_zero", ["restore", "keep"])
     ]
     phones = {
-        answer: only(header, *cells, answers={"leading_zero": answer}).candidate["phones"][0]["value"]
+        answer: only(header, *cells, answers={"leading_zero": answer}).candidate["phones"][0][
+            "value"
+        ]
         for answer in ("restore", "keep")
     }
     assert phones == {"restore": "09012345678", "keep": "9012345678"}
@@ -196,7 +211,7 @@ def test_a_lost_zero_is_asked_and_never_guessed():
 ])  # fmt: skip
 def test_numbers_shorter_than_others_are_asked_about(ids, known, asked):
     rows = [line(id=one, mail=f"{one}@mail.example") for one in ids]
-    found = [one for one in survey(book(HEAD, *rows), rules(), known).questions]
+    found = survey(book(HEAD, *rows), rules(), known).questions
 
     assert [(one["count"], one["width"]) for one in found] == ([asked] if asked else [])
 
@@ -300,12 +315,17 @@ def test_two_rows_of_one_application_may_differ_in_their_interview_only():
 
 def test_without_numbers_an_application_is_known_by_whom_and_what_it_is_about():
     header = ["氏名", "メール", "求人", "応募日"]
-    rows = [["a", "a@mail.example", "営業", "2026/11/01"], ["a", "a@mail.example", "営業 ", "2026-11-01"]]
+    rows = [
+        ["a", "a@mail.example", "営業", "2026/11/01"],
+        ["a", "a@mail.example", "営業 ", "2026-11-01"],
+    ]
 
     found = survey(book(header, *rows), rules())
 
     assert found.numbered is False
-    assert found.good[0].identity == found.good[1].identity == ("a@mail.example", "営業", "2026-11-01")
+    assert (
+        found.good[0].identity == found.good[1].identity == ("a@mail.example", "営業", "2026-11-01")
+    )
 
 
 def test_the_header_may_stand_below_a_title_and_on_a_later_sheet():
@@ -362,7 +382,8 @@ def test_the_better_known_header_counts_where_little_hangs_on_it():
 
 CELLS = st.one_of(
     st.text(max_size=20), st.integers(), st.floats(allow_nan=False, allow_infinity=False),
-    st.dates(), st.datetimes(), st.sampled_from(["不採用", "辞退", "2026/11/20", "a@b.example", "090"]),
+    st.dates(), st.datetimes(),
+    st.sampled_from(["不採用", "辞退", "2026/11/20", "a@b.example", "090"]),
 )  # fmt: skip
 
 

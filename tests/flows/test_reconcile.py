@@ -1,5 +1,6 @@
 """Asking the vendors: thin deliveries completed, lost ones found, notes left. Lever as example."""
 
+import gzip
 import hashlib
 import hmac
 import json
@@ -526,3 +527,57 @@ async def test_no_note_is_left_unless_it_was_switched_on(
 
     assert (await one(runtime, world.company.id, Notice)).state == "sent"
     assert await rows(runtime, world.company.id, VendorNote) == []
+
+
+# ---- words without a meaning ----------------------------------------------------------------
+
+
+async def test_a_status_nobody_gave_a_meaning_waits_for_it(client, company_api, runtime, world):
+    async with vendor_stub() as icims:
+        workflow = {
+            "status": {"id": "C51218", "value": "不採用"},
+            "associatedprofile": {"id": 244, "value": "試験 花子"},
+            "baseprofile": {"id": 1181, "value": "法人営業"},
+        }
+        icims.lay("GET", "/customers/6268/applicantworkflows/900", workflow)
+        icims.lay(
+            "GET", "/customers/6268/people/244",
+            {"firstname": "花子", "lastname": "試験", "email": "hanako@mail.example"},
+        )  # fmt: skip
+        made = await company_api.post(
+            CONNECTIONS,
+            json={
+                "provider": "icims", "name": "iCIMS", "secrets": ["user:a-long-password-here"],
+                "settings": {
+                    "api_base": icims.base, "api_key": "user:password", "customer_id": "6268",
+                },
+            },
+        )  # fmt: skip
+        body = {
+            "eventType": "WorkFlowStatusChangeEvent", "systemId": "900", "customerId": "6268",
+            "personId": "244", "jobId": "1181", "newStatus": "C51218", "oldStatus": "C2014",
+        }  # fmt: skip
+        path = made.json()["webhook_url"].removeprefix("http://relay.test")
+        raw = gzip.compress(json.dumps(body).encode())
+        answer = await client.post(
+            path, content=raw, auth=("user", "a-long-password-here"),
+            headers={"content-encoding": "gzip"},
+        )  # fmt: skip
+        await work(runtime)
+        (row,) = await delivered(company_api)
+        words = await rows(runtime, world.company.id, VendorWord)
+
+        assert answer.status_code == 200
+        assert (row["status"], row["error"]) == ("failed", "word_unmapped")
+        assert [(word.kind, word.word_id) for word in words] == [("status", "C51218")]
+
+        await company_api.patch(
+            f"{CONNECTIONS}/{made.json()['id']}",
+            json={"settings": {"status_map": {"C51218": "rejected"}}},
+        )
+        await work(runtime)
+        row = (await delivered(company_api))[-1]
+
+    assert (row["status"], row["error"]) == ("processed", None)
+    assert row["events"][0]["type"] == "application.rejected"
+    assert (await one(runtime, world.company.id, Notice)).state == "scheduled"

@@ -13,10 +13,8 @@ from api.clock import Clock
 from api.pages import words
 from api.runtime import Runtime
 from domain.application import Application, HoldClearance
-from domain.ats_secrets import open_secrets
 from domain.business_days import local_day
 from domain.credits import Kind
-from domain.delivery import AtsConnection
 from domain.invitation import CandidateLink
 from domain.notice import Notice
 from tests.applications import one, rows
@@ -228,64 +226,6 @@ async def test_nobody_is_handed_a_link_before_the_result_was_told(
 
     assert answer.status_code == 409
     assert len(await rows(runtime, world.company.id, CandidateLink)) == len(before)
-
-
-async def test_an_ats_is_connected_and_its_secret_replaced(
-    runtime: Runtime, world: World, client: httpx2.AsyncClient, seeded: Seeded
-) -> None:
-    desk, company = Desk(client, seeded.company_cookie), world.company.id
-
-    nameless = await desk.post("/dashboard/ats/connections", provider="greenhouse", name="",
-                               secret="")  # fmt: skip
-    strange = await desk.post("/dashboard/ats/connections", provider="excel", name="x", secret="")
-    weak = await desk.post("/dashboard/ats/connections", provider="standard-webhooks", name="本社",
-                           secret="abc")  # fmt: skip
-    assert [one.status_code for one in (nameless, strange, weak)] == [422, 422, 422]
-    assert 'value="本社"' in weak.text
-    assert 'value="abc"' not in weak.text
-    assert await rows(runtime, company, AtsConnection, name="本社") == []
-
-    made = await desk.post("/dashboard/ats/connections", provider="standard-webhooks", name="本社",
-                           secret="")  # fmt: skip
-    connection = await one(runtime, company, AtsConnection, name="本社")
-    first = shown(made)
-    rotated = shown(await desk.post(f"/dashboard/ats/connections/{connection.id}/secret"))
-
-    assert f"/v1/ats/standard-webhooks/{connection.id}" in made.text
-    assert await secrets_of(runtime, connection) == [rotated, first]
-    assert first not in (await desk.get("/dashboard/ats")).text
-
-    done = await desk.post(f"/dashboard/ats/connections/{connection.id}/secret/finish")
-
-    assert done.status_code == 303
-    assert await secrets_of(runtime, connection) == [rotated]
-
-
-async def test_a_connection_of_others_cannot_be_rotated(
-    runtime: Runtime, client: httpx2.AsyncClient, seeded: Seeded
-) -> None:
-    desk = Desk(client, seeded.company_cookie)
-    other = await make_world(runtime, slug="other")
-    theirs = (await rows(runtime, other.company.id, AtsConnection))[0]
-    before = await secrets_of(runtime, theirs)
-
-    answer = await desk.post(f"/dashboard/ats/connections/{theirs.id}/secret")
-
-    assert answer.status_code == 404
-    assert await secrets_of(runtime, theirs) == before
-
-
-def shown(answer: Any) -> str:
-    """The secret on a page."""
-    found = re.search(r'id="made-secret" readonly value="(whsec_[^"]+)"', answer.text)
-    assert found is not None
-    return str(found[1])
-
-
-async def secrets_of(runtime: Runtime, connection: AtsConnection) -> list[str]:
-    there = await one(runtime, connection.company_id, AtsConnection, id=connection.id)
-    found: list[str] = open_secrets(runtime.tools.sealer, there)["secrets"]
-    return found
 
 
 async def test_every_step_of_a_credit_has_words(client: httpx2.AsyncClient, seeded: Seeded) -> None:

@@ -1,11 +1,11 @@
-"""The way in for files, in a real browser: accessible, nothing overflows, works without a script."""
+"""The way in for files, in a real browser: accessible, nothing overflows, no script needed."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import os
 import pytest
 import uvicorn
 from playwright.async_api import async_playwright
@@ -22,14 +22,24 @@ from tests.factories import make_world, work
 from tests.pages.seed import enter
 from tests.pages.test_pages import ARGS, CHROMIUM, MIXES, VIEWS, Site, pytestmark  # noqa: F401
 
-HEAD = "応募ID,氏名,フリガナ,メールアドレス,電話番号,求人名,応募経路,応募日,面接日時,選考結果,結果日,備考\r\n"
-LINES = (
-    "00123,髙橋 花子,ﾀｶﾊｼ ﾊﾅｺ,hanako@mail.example,9012345678,法人営業,自社HP,2026/05/11,2026/06/01 10:00,不採用,2026/06/01,\r\n"
-    "124,見本 太郎,ミホン タロウ,taro@mail.example,090-1111-2222,法人営業,採用ナビ,2026/05/01,2026/05/10 10:00,不採用,2026/05/12,\r\n"
-    "00125,仮名 結衣,カメイ ユイ,yui@mail.example,,経理(課長候補),自社HP,2026/05/12,2026/06/01 15:00,選考中,,\r\n"
-    "00126,例 次郎,レイ ジロウ,not-an-address,,経理(課長候補),自社HP,2026/05/12,,辞退検討中,,\r\n"
-    "00127,試験 三郎,シケン サブロウ,saburo@mail.example,,組込みエンジニア,社員紹介,2026/05/12,,辞退,2026/05/30,\r\n"
+COLUMNS = (
+    "応募ID", "氏名", "フリガナ", "メールアドレス", "電話番号", "求人名", "応募経路", "応募日",
+    "面接日時", "選考結果", "結果日", "備考",
 )  # fmt: skip
+PEOPLE = (
+    ("00123", "髙橋 花子", "ﾀｶﾊｼ ﾊﾅｺ", "hanako@mail.example", "9012345678", "法人営業", "自社HP",
+     "2026/05/11", "2026/06/01 10:00", "不採用", "2026/06/01", ""),
+    ("124", "見本 太郎", "ミホン タロウ", "taro@mail.example", "090-1111-2222", "法人営業",
+     "採用ナビ", "2026/05/01", "2026/05/10 10:00", "不採用", "2026/05/12", ""),
+    ("00125", "仮名 結衣", "カメイ ユイ", "yui@mail.example", "", "経理(課長候補)", "自社HP",
+     "2026/05/12", "2026/06/01 15:00", "選考中", "", ""),
+    ("00126", "例 次郎", "レイ ジロウ", "not-an-address", "", "経理(課長候補)", "自社HP",
+     "2026/05/12", "", "辞退検討中", "", ""),
+    ("00127", "試験 三郎", "シケン サブロウ", "saburo@mail.example", "", "組込みエンジニア",
+     "社員紹介", "2026/05/12", "", "辞退", "2026/05/30", ""),
+)  # fmt: skip
+HEAD = ",".join(COLUMNS) + "\r\n"
+LINES = "".join(",".join(one) + "\r\n" for one in PEOPLE)
 FILE = (HEAD + LINES).encode("cp932")
 
 

@@ -35,7 +35,7 @@ VIEWS = (("phone", "ja"), ("desk", "en"))
 MIXES = (*VIEWS, ("phone", "en"), ("desk", "ja"))
 DASHBOARD = (
     "", "/deadlines", "/applications", "/applications?show=held", "/notices", "/relays",
-    "/credits", "/agencies", "/ats",
+    "/credits", "/agencies",
 )  # fmt: skip
 FIRST_VISIT = 60_000
 """Bytes the form may cost somebody on the move, before compression."""
@@ -165,15 +165,6 @@ async def test_forms_of_hr_that_are_refused_or_show_something_once(
     await hr.click("[action$=interim] button")
     await hr.wait_for_selector("[role=alert]")
     await site.hold(hr, f"hr_interim_refused-{size}-{locale}")
-    await hr.goto(f"{site.url}/dashboard/ats")
-    await hr.click("[action$=connections] button")
-    await hr.wait_for_selector("[role=alert]")
-    await site.hold(hr, f"hr_connect_refused-{size}-{locale}")
-    await hr.fill("#connect-name", "本社")
-    await hr.click("[action$=connections] button")
-    await hr.wait_for_selector("#made-secret")
-    await site.hold(hr, f"hr_connected-{size}-{locale}")
-    assert (await hr.input_value("#made-secret")).startswith("whsec_")
     await hr.goto(f"{site.url}/dashboard/credits")
     await hr.click("[action$=reserve] button")
     await hr.wait_for_selector("[role=alert]")
