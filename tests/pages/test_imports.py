@@ -105,7 +105,7 @@ async def test_from_the_file_to_the_result(site: Site, size: str, locale: str) -
     await site.hold(page, f"import_running-{size}-{locale}")
     await page.goto(address)
     await work(site.runtime)
-    await page.wait_for_selector("#progress a[href='/dashboard/applications']", timeout=8000)
+    await page.wait_for_selector("#progress a[href='/dashboard/applications']")
     await site.hold(page, f"import_done-{size}-{locale}")
     await site.open(page, "/dashboard/imports", f"imports_list-{size}-{locale}")
 
