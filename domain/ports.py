@@ -273,6 +273,10 @@ class VendorApi(Protocol):
         """The JSON there, or nothing where the vendor knows nothing of it."""
         ...
 
+    async def get_extra(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
+        """The same for what an event can do without: nothing, too, where we may not read it."""
+        ...
+
     async def send(
         self,
         method: str,

@@ -106,6 +106,13 @@ class HttpVendorApi:
         except VendorMissing:
             return None
 
+    async def get_extra(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
+        """The same for what an event can do without: nothing, too, where we may not read it."""
+        try:
+            return await self.get_or_none(path, params)
+        except VendorRefused:
+            return None
+
     async def send(
         self,
         method: str,

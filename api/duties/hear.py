@@ -30,6 +30,8 @@ from domain.ports import (
 from integrations.vendor_api import vendor_api
 
 log = structlog.get_logger()
+_ASKED_FOR_EXTRAS = 3
+"""How often an API that does not answer is asked for what a delivery can do without."""
 
 
 @job(JOB)
@@ -49,33 +51,48 @@ async def read_delivery(runtime: Runtime, ids: list[str]) -> None:
 
 
 async def _understand(
-    runtime: Runtime, company_id: str, delivery_id: str, facts: Mapping[str, Any] | None = None
+    runtime: Runtime,
+    company_id: str,
+    delivery_id: str,
+    *,
+    facts: Mapping[str, Any] | None = None,
+    alone: bool = False,
 ) -> Ask | None:
     async with runtime.database.transaction(company_id=company_id) as session:
         return await understand_delivery(
-            session, runtime.tools, company_id, delivery_id, runtime.clock(), facts=facts
-        )
+            session, runtime.tools, company_id, delivery_id, runtime.clock(),
+            facts=facts, alone=alone,
+        )  # fmt: skip
 
 
 async def _ask_and_understand(
     runtime: Runtime, company_id: str, delivery_id: str, ask: Ask
 ) -> None:
-    """The vendor's API is asked with no transaction open. No answer: the delivery waits."""
+    """The vendor's API is asked with no transaction open. No answer: the delivery waits.
+
+    For an extra it does not wait long: what the delivery says by itself counts then.
+    """
     place = (company_id, delivery_id)
     try:
         async with asking(runtime, ask.provider, ask.connection) as (adapter, api):
             facts = await adapter.look_up(api, ask.connection, ask.lookup.about)
     except VendorDown as why:
+        if ask.optional and ask.attempts >= _ASKED_FOR_EXTRAS:
+            await _understand(runtime, *place, alone=True)
+            return
         async with runtime.database.transaction(company_id=company_id) as session:
             await put_off(
                 session, *place, code=why.code, retry_after=why.retry_after, now=runtime.clock()
             )
     except (VendorRefused, VendorMissing) as why:
         code = getattr(why, "code", "not_at_vendor")
+        if ask.optional:
+            await _understand(runtime, *place, alone=True)
+            return
         async with runtime.database.transaction(company_id=company_id) as session:
             await refuse(session, *place, code, runtime.clock())
     else:
-        await _understand(runtime, *place, facts)
+        await _understand(runtime, *place, facts=facts)
 
 
 @asynccontextmanager

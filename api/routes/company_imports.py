@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from api import imports as files
-from api.auth import Caller, company
+from api.auth import Caller, TokenFirst, company
 from api.deps import Db, Kit, Now
 from api.errors import problems
 from api.idempotency import Once
@@ -27,7 +27,7 @@ from domain.store import find
 from domain.views.imports import faults
 from integrations.tables import LARGEST
 
-router = APIRouter(prefix="/v1/company/imports", tags=["imports"])
+router = APIRouter(prefix="/v1/company/imports", tags=["imports"], route_class=TokenFirst)
 
 Reader = Annotated[Caller, company("applications:read")]
 Writer = Annotated[Caller, company("applications:write")]

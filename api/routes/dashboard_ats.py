@@ -3,6 +3,7 @@
 Pages read in one transaction and change nothing. The forms are in `dashboard_ats_forms`.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ ConnectionId = Annotated[str, Path(pattern=pattern("ats"))]
 DeliveryId = Annotated[str, Path(pattern=pattern("dlv"))]
 Provider = Annotated[str, Path(pattern=r"^[a-z0-9-]{1,40}$")]
 OfConnection = Annotated[str | None, Query(pattern=pattern("ats"))]
+Seen = Annotated[str, Query(max_length=40)]
 GROUPS = ("world", "japan", "other")
 SOURCES = ("company_site", "direct", "employee_referral", "event", "agency")
 """Our codes for where people apply; a company's own allowed ones come on top."""
@@ -87,6 +89,12 @@ class Sight:
     def pace(self) -> int:
         """Seconds between two looks."""
         return 3 if self.state in _LIVELY else 15
+
+    @property
+    def sign(self) -> str:
+        """Stands for everything the live part shows: another one means it has changed."""
+        shown = (self.row, self.health, self.key, self.secrets, self.of_events)
+        return hashlib.sha256(repr(shown).encode()).hexdigest()[:16]
 
 
 @router.get("")
@@ -197,13 +205,25 @@ async def connection_page(
 
 @router.get("/connections/{connection_id}/live")
 async def live(
-    *, connection_id: ConnectionId, request: Request, person: Reader, db: Db, tools: Kit, now: Now
+    *,
+    connection_id: ConnectionId,
+    request: Request,
+    person: Reader,
+    db: Db,
+    tools: Kit,
+    now: Now,
+    seen: Seen = "",
 ) -> Response:
-    """How a connection is at this moment; the page asks for it every few seconds."""
+    """How a connection is at this moment; the page asks for it every few seconds.
+
+    Nothing where it is as it was `seen`: what has not changed is neither drawn nor read out again.
+    """
     row = await find(db, AtsConnection, person.company_id or "", connection_id)
     if row is None:
         raise NotFound
     sight = (await sights(db, tools, [row], now))[0]
+    if seen == sight.sign:
+        return Response(status_code=204, headers={"cache-control": "no-store"})
     return page(
         request,
         "dashboard/ats_live.html",

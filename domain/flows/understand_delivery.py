@@ -43,11 +43,17 @@ ASKED_FOR = timedelta(days=3)
 
 @dataclass(frozen=True, repr=False)
 class Ask(Masked):
-    """What must be asked of the vendor's API before a delivery can be understood."""
+    """What must be asked of the vendor's API before a delivery can be understood.
+
+    `optional`: it says something by itself, or the answer is an extra; when the vendor will not
+    answer, `understand_delivery(…, alone=True)`.
+    """
 
     provider: str
     connection: ConnectionView
     lookup: Lookup
+    optional: bool = False
+    attempts: int = 0
 
 
 @dataclass(frozen=True, repr=False)
@@ -67,11 +73,13 @@ async def understand_delivery(
     now: datetime,
     *,
     facts: Mapping[str, Any] | None = None,
+    alone: bool = False,
 ) -> Ask | None:
     """Read one delivery in one transaction: its events, their effects and its status, or none.
 
     Where the vendor must be asked first, nothing changes and the question is given back; call
-    again with the answer (`facts`). Safe to run twice: only a delivery still `received` is read.
+    again with the answer (`facts`), or without one (`alone`). Safe to run twice: only a delivery
+    still `received` is read.
     """
     delivery = await lock(session, Delivery, company_id, delivery_id)
     if delivery.status != "received":
@@ -85,11 +93,12 @@ async def understand_delivery(
         fail(delivery, getattr(why, "code", None) or str(why), now)
         session.add(delivery)
         return None
-    if reading.lookup is not None:
+    optional = bool(reading.events) or not (reading.lookup and reading.lookup.needed)
+    if reading.lookup is not None and not (alone and optional):
         view = api_view(tools.sealer, connection)
         if delivery.provider in tools.apis and view.settings.get("api_key"):
-            return Ask(delivery.provider, view, reading.lookup)
-    if reading.lookup is not None and reading.lookup.needed and not reading.events:
+            return Ask(delivery.provider, view, reading.lookup, optional, delivery.attempts)
+    if not optional:
         fail(delivery, "api_key_missing", now)
         session.add(delivery)
         return None

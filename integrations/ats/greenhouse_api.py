@@ -156,6 +156,14 @@ async def _by(
     return found
 
 
+async def _extras(api: VendorApi, path: str, ids: Iterable[Any]) -> dict[str, Row]:
+    """The same for what an event can do without: the credential may not reach that far."""
+    try:
+        return await _by(api, path, ids)
+    except (VendorMissing, VendorRefused):
+        return {}
+
+
 def _is_id(value: Any) -> bool:
     known = isinstance(value, int | str) and not isinstance(value, bool)
     return known and str(value).isascii() and str(value).isalnum()
@@ -221,9 +229,13 @@ async def _with_people(api: VendorApi, applications: Sequence[Row]) -> list[dict
     """Applications with their person, job and the names of what a webhook would have named."""
     people = await _by(api, "candidates", (one.get("candidate_id") for one in applications))
     jobs = await _by(api, "jobs", map(_job_id, applications))
-    sources = await _by(api, "sources", (one.get("source_id") for one in applications))
-    departments = await _by(api, "departments", (one.get("department_id") for one in jobs.values()))
-    offices = await _by(api, "offices", (_first(one.get("office_ids")) for one in jobs.values()))
+    sources = await _extras(api, "sources", (one.get("source_id") for one in applications))
+    departments = await _extras(
+        api, "departments", (one.get("department_id") for one in jobs.values())
+    )
+    offices = await _extras(
+        api, "offices", (_first(one.get("office_ids")) for one in jobs.values())
+    )
     facts = []
     for one in applications:
         job = jobs.get(str(_job_id(one)))

@@ -127,7 +127,10 @@ class _Asked:
         if number is None:
             return None
         if self._reasons is None:
-            listed = await _all(self.api, "/archive_reasons")
+            # Without the list we only miss that a reason may mean "hired": the map knows the rest.
+            listed = []
+            with suppress(VendorMissing, VendorRefused):
+                listed = await _all(self.api, "/archive_reasons")
             self._reasons = {str(one.get("id")): one for one in listed}
         return self._reasons.get(str(number))
 
@@ -136,7 +139,7 @@ class _Asked:
         if not isinstance(number, str) or not number:
             return None
         if number not in self._postings:
-            found = await self.api.get_or_none(f"/postings/{c.path_part(number)}")
+            found = await self.api.get_extra(f"/postings/{c.path_part(number)}")
             self._postings[number] = None if found is None else _data(found)
         return self._postings[number]
 

@@ -93,9 +93,9 @@ class _Asked:
 
     async def _history(self, candidate_id: str, path: str) -> Any:
         """By the application; where that is not known, the candidate's (of the main one only)."""
-        found = await self.api.get_or_none(f"{path}/status/history")
+        found = await self.api.get_extra(f"{path}/status/history")
         if found is None:
-            found = await self.api.get_or_none(
+            found = await self.api.get_extra(
                 f"/candidates/{c.path_part(candidate_id)}/status/history"
             )
         return _content(found)
@@ -103,7 +103,7 @@ class _Asked:
     async def job(self, number: Any) -> Any:
         """One job; nothing where we may not know it."""
         if number not in self._jobs:
-            self._jobs[number] = await self.api.get_or_none(f"/jobs/{c.path_part(number)}")
+            self._jobs[number] = await self.api.get_extra(f"/jobs/{c.path_part(number)}")
         return self._jobs[number]
 
     async def named_interviews(self, about: Mapping[str, Any]) -> dict[str, Any]:

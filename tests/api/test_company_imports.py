@@ -3,8 +3,10 @@
 import csv
 import io
 
+import httpx2
 import pytest
 
+from api.app import create_app
 from domain.application import Application
 from domain.imports import Import
 from integrations.tables import LARGEST
@@ -251,3 +253,24 @@ async def test_nothing_of_a_file_is_in_the_log_or_the_jobs(company_api, runtime,
     assert len(await rows(runtime, world.company.id, Application)) == 1
     for secret in ("花子", "hanako", "12345678", "応募者.csv"):
         assert secret not in said.out + said.err
+
+
+async def test_nobody_without_a_token_makes_us_read_a_file(runtime):
+    read = 0
+
+    async def upload():
+        nonlocal read
+        for _ in range(20):
+            read += 1
+            yield b"x" * 65536
+
+    transport = httpx2.ASGITransport(create_app(runtime))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://relay.test") as nobody:
+        for headers in ({}, {"authorization": "Bearer x.y.z"}):
+            answer = await nobody.post(
+                "/v1/company/imports", content=upload(),
+                headers={**headers, "content-type": "multipart/form-data; boundary=b"},
+            )  # fmt: skip
+            assert answer.status_code == 401
+
+    assert read <= 2
