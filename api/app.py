@@ -36,7 +36,7 @@ def create_app(runtime: Runtime) -> FastAPI:
     auth.issuer(runtime.settings)  # without a signing key no process starts
     openapi.install(app)
     errors.install(app)
-    app.router.routes.append(ats.HOT)
+    app.router.routes += [ats.HOT, ats.PASTED]
     for module in _routers():
         app.include_router(module.router)
     if runtime.settings.mode == "demo":

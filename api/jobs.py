@@ -5,38 +5,62 @@ it is run again at once, a few times.
 """
 
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
 
 from pgqueuer import PgQueuer
 from pgqueuer.domain.models import Job
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.runtime import Runtime
 
 Handler = Callable[[Runtime, list[str]], Awaitable[None]]
-HANDLERS: dict[str, Handler] = {}
-"""Job name → what to do with the ids of its payload (the tenant's id first)."""
+"""What to do with the ids of a job's payload (the tenant's id first)."""
+
+
+class Lane(StrEnum):
+    """Whom a job waits for. Who is slow keeps only the jobs of his own lane waiting."""
+
+    OURS = "ours"
+    """Nobody but our own database."""
+    MAIL = "mail"
+    AGENCIES = "agencies"
+    VENDORS = "vendors"
+
+
+@dataclass(frozen=True)
+class Duty:
+    """A handler and the lane its jobs take."""
+
+    handler: Handler
+    lane: Lane
+
+
+DUTIES: dict[str, Duty] = {}
+"""By the name flows ask for a job by (`domain.jobs.later`)."""
 
 _PASSING = ("08", "40", "53", "55P03", "57")
 """SQLSTATEs of troubles that pass: connection, conflict, resources, lock timeout, shutdown."""
 _TRIES = 3
 
 
-def job(name: str) -> Callable[[Handler], Handler]:
-    """Register a handler under the name flows ask for it by (`domain.jobs.later`)."""
+def job(name: str, lane: Lane = Lane.OURS) -> Callable[[Handler], Handler]:
+    """Register a handler under the name flows ask for it by, in the lane of whom it calls."""
 
     def keep(handler: Handler) -> Handler:
-        HANDLERS[name] = _patient(handler)
-        return HANDLERS[name]
+        DUTIES[name] = Duty(_patient(handler), lane)
+        return DUTIES[name].handler
 
     return keep
 
 
 def passes(error: Exception) -> bool:
     """Whether this is a trouble that passes by itself."""
-    if isinstance(error, OSError | TimeoutError):
+    if isinstance(error, OSError | TimeoutError | NoConnection):
         return True
     if not isinstance(error, DBAPIError):
         return False
@@ -44,10 +68,15 @@ def passes(error: Exception) -> bool:
     return error.connection_invalidated or state.startswith(_PASSING)
 
 
-def register(queue: PgQueuer, runtime: Runtime) -> None:
-    """Give the queue every handler. A job that fails is held, listed and requeued by the CLI."""
-    for name, handler in HANDLERS.items():
-        queue.entrypoint(name, on_failure="hold", accepts_context=False)(_bound(handler, runtime))
+def register(queue: PgQueuer, runtime: Runtime, lanes: Iterable[Lane]) -> None:
+    """Give a queue the handlers of its lanes.
+
+    A job that fails is held, listed and requeued by the CLI.
+    """
+    for name, duty in DUTIES.items():
+        if duty.lane in lanes:
+            bound = _bound(duty.handler, runtime)
+            queue.entrypoint(name, on_failure="hold", accepts_context=False)(bound)
 
 
 def _patient(handler: Handler) -> Handler:
@@ -73,7 +102,7 @@ def _bound(handler: Handler, runtime: Runtime) -> Callable[[Job], Awaitable[None
 
 async def run_now(runtime: Runtime, name: str, *ids: str) -> None:
     """Run one job in this task, as the worker would."""
-    await HANDLERS[name](runtime, list(ids))
+    await DUTIES[name].handler(runtime, list(ids))
 
 
 async def waiting(session: AsyncSession) -> int:

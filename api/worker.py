@@ -37,37 +37,46 @@ class Worker:
         self.name = f"{socket.gethostname()}:{os.getpid()}"
         self._stop = asyncio.Event()
         self._sweeping = asyncio.Lock()
-        self._queue: PgQueuer | None = None
+        self._queues: list[PgQueuer] = []
 
     async def run(self) -> None:
         """Work until `stop`; a lost connection ends the run, and the caller starts a new one."""
-        url = app_url(self.runtime.settings).set(drivername="postgresql")
-        connection = await asyncpg.connect(url.render_as_string(hide_password=False))
+        connections: list[Any] = []
         try:
-            driver = AsyncpgDriver(connection)
-            self._queue = PgQueuer(driver, channel=SETTINGS.channel, queries=queries(driver))
-            jobs.register(self._queue, self.runtime)
+            for _ in jobs.Lane:
+                connections.append(await _connect(self.runtime))  # noqa: PERF401 - closed if one fails
             tasks = [
-                asyncio.create_task(
-                    self._queue.run(
-                        timedelta(seconds=5),
-                        batch_size=self.runtime.settings.worker_batch,
-                        heartbeat_timeout=_LEASE,
-                    )
-                ),
-                asyncio.create_task(self._sweep_forever()),
-                asyncio.create_task(self._beat()),
+                asyncio.create_task(one)
+                for one in (
+                    *map(self._take, jobs.Lane, connections),
+                    self._sweep_forever(),
+                    self._beat(),
+                )
             ]
             done, others = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             self.stop()
-            await self._cut_off(others, connection)
+            await self._cut_off(others, connections)
             for task in done:
                 task.result()
         finally:
-            with suppress(Exception):
-                await connection.close(timeout=2)
+            for connection in connections:
+                with suppress(Exception):
+                    await connection.close(timeout=2)
 
-    async def _cut_off(self, tasks: set[asyncio.Task[None]], connection: Any) -> None:
+    async def _take(self, lane: jobs.Lane, connection: Any) -> None:
+        """Take the jobs of one lane, no more than are soon done: the rest is for other workers."""
+        queue = _queue(connection)
+        jobs.register(queue, self.runtime, {lane})
+        self._queues.append(queue)
+        settings = self.runtime.settings
+        await queue.run(
+            timedelta(seconds=5),
+            batch_size=settings.worker_batch,
+            max_concurrent_tasks=max(2 * settings.worker_batch, settings.pool_size),
+            heartbeat_timeout=_LEASE,
+        )
+
+    async def _cut_off(self, tasks: set[asyncio.Task[None]], connections: list[Any]) -> None:
         """Give what is in hand its time, then end without it.
 
         The queue would note a job that was cut off as cancelled, and nobody would do it. Without
@@ -75,7 +84,8 @@ class Worker:
         """
         _, late = await asyncio.wait(tasks, timeout=self._patience_seconds)
         if late:
-            connection.terminate()
+            for connection in connections:
+                connection.terminate()
             for task in late:
                 task.cancel()
             await asyncio.wait(late, timeout=2)
@@ -83,8 +93,8 @@ class Worker:
     def stop(self) -> None:
         """Finish what is in hand and end."""
         self._stop.set()
-        if self._queue is not None:
-            self._queue.shutdown.set()
+        for queue in self._queues:
+            queue.shutdown.set()
 
     async def sweep(self) -> int:
         """Act on everything due now; the number of rows acted on."""
@@ -110,12 +120,10 @@ class Worker:
 
 async def drain(runtime: Runtime) -> None:
     """Run every waiting job in this task and return (tests; no worker needed)."""
-    url = app_url(runtime.settings).set(drivername="postgresql")
-    connection = await asyncpg.connect(url.render_as_string(hide_password=False))
+    connection = await _connect(runtime)
     try:
-        driver = AsyncpgDriver(connection)
-        queue = PgQueuer(driver, channel=SETTINGS.channel, queries=queries(driver))
-        jobs.register(queue, runtime)
+        queue = _queue(connection)
+        jobs.register(queue, runtime, jobs.Lane)
         await queue.qm.run(
             timedelta(milliseconds=50),
             batch_size=runtime.settings.worker_batch,
@@ -123,3 +131,13 @@ async def drain(runtime: Runtime) -> None:
         )
     finally:
         await connection.close()
+
+
+async def _connect(runtime: Runtime) -> Any:
+    url = app_url(runtime.settings).set(drivername="postgresql")
+    return await asyncpg.connect(url.render_as_string(hide_password=False))
+
+
+def _queue(connection: Any) -> PgQueuer:
+    driver = AsyncpgDriver(connection)
+    return PgQueuer(driver, channel=SETTINGS.channel, queries=queries(driver))

@@ -13,8 +13,10 @@ COMPANIES, EACH = 50, 2
 # is as long, as irregular and much quicker to make.
 _FILL = """
 WITH owner AS (
-  SELECT n, CASE n WHEN 0 THEN $2::text ELSE 'cmp_' || lpad(n::text, 26, '0') END AS company_id
-  FROM generate_series(0, $4 - 1) AS n
+  SELECT number,
+         CASE number WHEN 0 THEN $2::text ELSE 'cmp_' || lpad(number::text, 26, '0')
+         END AS company_id
+  FROM generate_series(0, $4 - 1) AS number
 ), noise AS (
   SELECT string_agg(sha256(convert_to(n::text, 'UTF8')), '' ORDER BY n) AS bytes
   FROM generate_series(1, 1000) AS n
@@ -23,8 +25,8 @@ INSERT INTO delivery (company_id, id, connection_id, provider, provider_event, k
                       body, headers, status, events, effects, received_at, processed_at)
 SELECT owner.company_id,
        'dlv_0' || lpad(to_hex(n), 25, '0'),
-       CASE WHEN owner.n = 0 AND n / $4 % $5 = 0 THEN $3::text
-            ELSE 'ats_' || lpad((owner.n * $5 + n / $4 % $5)::text, 26, '0') END,
+       CASE WHEN owner.number = 0 AND n / $4 % $5 = 0 THEN $3::text
+            ELSE 'ats_' || lpad((owner.number * $5 + n / $4 % $5)::text, 26, '0') END,
        'greenhouse', 'reject_candidate',
        sha256(convert_to('stored ' || n, 'UTF8')),
        'cnd_0' || lpad(to_hex(n), 25, '0'),
@@ -39,7 +41,7 @@ SELECT owner.company_id,
        now() - interval '2 years' * (1 - n::float / $1),
        now() - interval '2 years' * (1 - n::float / $1)
 FROM generate_series(0, $1 - 1) AS n
-JOIN owner ON owner.n = n % $4
+JOIN owner ON owner.number = n % $4
 CROSS JOIN noise
 ORDER BY n
 """

@@ -600,11 +600,15 @@ def shown(row: Row) -> dict[str, Any]:
         "stage": row.stage or None,
         "source": row.source,
         "applied_on": local_day(row.applied_at).isoformat() if row.applied_at else None,
-        "interview_at": (meeting.starts_at or meeting.ends_at).isoformat() if meeting else None,
+        "interview_at": _utc(meeting.starts_at or meeting.ends_at) if meeting else None,
         "outcome": row.outcome,
         "decided_on": row.decided.day.isoformat() if row.decided else None,
         "history": row.history,
     }
+
+
+def _utc(at: datetime) -> str:
+    return at.isoformat().replace("+00:00", "Z")
 
 
 def _questions(reader: Reader, known_width: int) -> list[dict[str, Any]]:

@@ -17,6 +17,8 @@ _SERIALS = (30_000, 80_000)
 """1982 to 2119, as Excel counts days."""
 _QUOTED = re.compile(r'="(.*)"')
 _SCIENTIFIC = re.compile(r"[0-9](?:\.[0-9]+)?e\+?[0-9]{1,2}", re.IGNORECASE)
+_HALF_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+"""Full-width letters, digits and signs; nothing else that looks alike is taken for the same."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _TIME = (
     r"(?:[T\s]*(?P<hour>\d{1,2})(?::|時)(?P<minute>\d{1,2})?"
@@ -91,8 +93,8 @@ def text_of(cell: Cell) -> str:
 
 
 def number_text(cell: Cell) -> str:
-    """A number or an id as text; digits a spreadsheet has thrown away are not made up."""
-    said = text_of(cell)
+    """A number or an id in half width; digits a spreadsheet has thrown away are not made up."""
+    said = text_of(cell).translate(_HALF_WIDTH)
     if _SCIENTIFIC.fullmatch(said):
         raise Unclear("digits_lost")
     return said.removeprefix("'")

@@ -199,6 +199,8 @@ class AtsAdapter(Protocol):
     ONE_BODY_PER_ID: bool
     """The vendor's id is signed and the body is not: another body under the same id is suspicious.
     """
+    ID_IN_BODY: bool
+    """The id stands in the body, whose bytes tell a repetition already: the door need not look."""
 
     def greet(self, incoming: Incoming, connection: ConnectionView) -> Greeting | None:
         """The answer to a handshake, or to a test sent before there is a secret; else null.

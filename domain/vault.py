@@ -114,15 +114,15 @@ async def destroy(session: AsyncSession, candidate: Candidate, kind: str, now: d
 
 
 async def _key(session: AsyncSession, candidate: Candidate, kind: str) -> SubjectKey | None:
-    return (
-        await session.scalars(
-            select(SubjectKey).where(
-                col(SubjectKey.company_id) == candidate.company_id,
-                col(SubjectKey.candidate_id) == candidate.id,
-                col(SubjectKey.kind) == kind,
-            )
-        )
-    ).first()
+    """Looked up once in a transaction, however much of the person it seals and opens."""
+    kept: dict[tuple[str, str, str], SubjectKey] = session.info.setdefault("subject_keys", {})
+    place = (candidate.company_id, candidate.id, kind)
+    if place not in kept:
+        found = await session.get(SubjectKey, place)
+        if found is None:
+            return None
+        kept[place] = found
+    return kept[place]
 
 
 def _wrapped(key: SubjectKey | None) -> bytes:

@@ -30,6 +30,8 @@ _LOOKED_AT = 200
 """Rows that decide about the delimiter."""
 _LONGEST_CELL = 32_767
 """Characters Excel puts into one cell."""
+_END = "\0"
+"""A last row of our own: no text that is read has this letter in it."""
 _DELIMITERS = (",", "\t", ";")
 _ENTRIES = 2_000
 _ENTRY_BYTES, _ALL_BYTES = 256 * 1024 * 1024, 400 * 1024 * 1024
@@ -160,13 +162,16 @@ def _records(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _look_through(text: str, delimiter: str) -> None:
-    for count, (_, cells) in enumerate(_records(text, delimiter)):
+    for count, (_, cells) in enumerate(_records(f"{text}\n{_END}", delimiter)):
+        if cells == [_END]:
+            return
         if any(map(str.strip, cells[MOST_COLUMNS:])):
             raise _no("too_many_columns")
         if count > MOST_ROWS:
             raise _no("too_many_rows")
         if any(len(one) > _LONGEST_CELL for one in cells):
             raise _no("file_unreadable")
+    raise _no("file_unreadable")  # a quotation that never ends has swallowed the rest
 
 
 # ---- XLSX -----------------------------------------------------------------------------------

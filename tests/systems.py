@@ -353,7 +353,7 @@ class Lever(System):
     def test(self) -> Sent:
         return self.sign(body_of("lever", "verify_connection"), again=False)
 
-    def sign(self, body: Any, *, again: bool) -> Sent:
+    def sign(self, body: Any, *, again: bool) -> Sent:  # noqa: ARG002
         """A repetition with a token of its own: whether retries keep theirs nobody says."""
         self._count += 1
         at = body["triggeredAt"]
@@ -400,7 +400,8 @@ class Ashby(System):
             return []
         told: Row = body_of("ashby", "schedule_create")["data"]["interviewSchedule"]
         one = told["interviewEvents"][0] | {
-            "startTime": written(self.talk.starts_at), "endTime": written(self.talk.ends_at)
+            "startTime": written(self.talk.starts_at),
+            "endTime": written(self.talk.ends_at),
         }
         status = "Complete" if self.is_over else "Scheduled"
         changes = {"interviewEvents": [one], "status": status}
@@ -429,7 +430,7 @@ class Ashby(System):
     def test(self) -> Sent:
         return self.sign(body_of("ashby", "ping"), again=False)
 
-    def sign(self, body: Any, *, again: bool) -> Sent:
+    def sign(self, body: Any, *, again: bool) -> Sent:  # noqa: ARG002
         raw = packed(body)
         return Sent(raw, {"ashby-signature": "sha256=" + digest(self.secret, raw)})
 
@@ -491,7 +492,7 @@ class Workable(System):
     def say_deleted(self, **_: Any) -> Row:
         return body_of("workable", "candidate_deleted")
 
-    def sign(self, body: Any, *, again: bool) -> Sent:
+    def sign(self, body: Any, *, again: bool) -> Sent:  # noqa: ARG002
         raw = packed(body)
         return Sent(raw, {"x-workable-signature": digest(self.secret, raw)})
 
@@ -549,7 +550,8 @@ class SmartRecruiters(System):
             return []
         told = answer("smartrecruiters", "interview")
         slot = told["timeslots"][0] | {
-            "startsOn": written(self.talk.starts_at), "endsOn": written(self.talk.ends_at)
+            "startsOn": written(self.talk.starts_at),
+            "endsOn": written(self.talk.ends_at),
         }
         return [{**told, "timeslots": [slot], "createdOn": written(self.talk.planned_at)}]
 
@@ -632,7 +634,7 @@ class Teamtailor(System):
     def say_deleted(self, **_: Any) -> Row:
         return body_of("teamtailor", "candidate_destroy")
 
-    def sign(self, body: Any, *, again: bool) -> Sent:
+    def sign(self, body: Any, *, again: bool) -> Sent:  # noqa: ARG002
         raw, stamp = packed(body), seconds(self.clock())
         signature = digest(self.secret, f"{stamp}.".encode() + raw)
         claim = base64.b64encode(f"t={stamp},v2={signature}".encode()).decode()
@@ -655,9 +657,7 @@ class Recruitee(System):
     def lay(self) -> None:
         base = "/c/example"
         self.on("GET", f"{base}/search/new/candidates", self._search)
-        self.on(
-            "GET", f"{base}/candidates/9001", self.there(lambda: {"candidate": self._person()})
-        )
+        self.on("GET", f"{base}/candidates/9001", self.there(lambda: {"candidate": self._person()}))
         self.on("GET", f"{base}/interview/events", self._events)
         reasons = answer("recruitee", "disqualify_reasons")
         self.on("GET", f"{base}/disqualify_reasons", reasons)
@@ -687,9 +687,7 @@ class Recruitee(System):
             "starts_at": self.talk.starts_at, "ends_at": self.talk.ends_at,
             "created_at": self.talk.planned_at, "updated_at": self.changed_at,
         }  # fmt: skip
-        return {
-            "interview_events": [{**told, **{name: written(at) for name, at in times.items()}}]
-        }
+        return {"interview_events": [{**told, **{name: written(at) for name, at in times.items()}}]}
 
     def _moved(self, name: str, *, again: bool) -> Row:
         """Sent a moment after what it tells; a repetition counts its attempts in the body."""
@@ -718,7 +716,7 @@ class Recruitee(System):
         """Unsigned, before anybody has the secret."""
         return Sent(packed(body_of("recruitee", "test")), {})
 
-    def sign(self, body: Any, *, again: bool) -> Sent:
+    def sign(self, body: Any, *, again: bool) -> Sent:  # noqa: ARG002
         raw = packed(body)
         return Sent(raw, {"x-recruitee-signature": digest(self.secret, raw)})
 
@@ -737,9 +735,7 @@ class Merge(System):
     def lay(self) -> None:
         base = "/api/ats/v1"
         self.on("GET", f"{base}/applications", lambda _: self._page([self._application()]))
-        self.on(
-            "GET", f"{base}/applications/{self.application_id}", self.there(self._application)
-        )
+        self.on("GET", f"{base}/applications/{self.application_id}", self.there(self._application))
         self.on("GET", f"{base}/interviews", lambda _: self._page(self._interviews()))
         self.on("GET", f"{base}/candidates", lambda _: self._page([]))
         self.on("GET", f"{base}/reject-reasons", answer("merge", "reject_reasons"))
@@ -861,7 +857,7 @@ class Icims(System):
     say_ended = _changed
     say_reverted = _changed
 
-    def sign(self, body: Any, *, again: bool) -> Sent:
+    def sign(self, body: Any, *, again: bool) -> Sent:  # noqa: ARG002
         raw = packed(body)
         headers = {
             "content-type": "application/json", "host": "relay.test",
@@ -941,7 +937,7 @@ class ZohoRecruit(System):
     def say_deleted(self, **_: Any) -> Row:
         return body_of("zoho-recruit", "notification_candidate_deleted")
 
-    def sign(self, body: Any, *, again: bool) -> Sent:
+    def sign(self, body: Any, *, again: bool) -> Sent:  # noqa: ARG002
         if isinstance(body, str):
             return Sent(body.encode(), {"content-type": "application/x-www-form-urlencoded"})
         return Sent(packed({**body, "token": self.secret}), {"content-type": "application/json"})
@@ -1020,7 +1016,7 @@ class Bullhorn(System):
 
     def _submission(self) -> Row:
         told: Row = answer("bullhorn", "submission")["data"]
-        told["candidate"] |= {"email": ADDRESS, "email2": None}
+        told["candidate"] |= {"email": ADDRESS, "email2": None, "name": "試験 花子"}
         return told | {
             "status": self._STATUS[self.status], "dateLastModified": millis(self.changed_at),
             "dateWebResponse": millis(self.applied_at),
@@ -1083,7 +1079,8 @@ class HerpHire(System):
             return []
         told = answer("herp-hire", "contacts")["contacts"][3]
         told["assessmentSchedule"]["schedule"] = {
-            "startsAt": written(self.talk.starts_at), "endsAt": written(self.talk.ends_at)
+            "startsAt": written(self.talk.starts_at),
+            "endsAt": written(self.talk.ends_at),
         }
         return [told]
 

@@ -7,11 +7,12 @@ from typing import Any
 
 import structlog
 
-from api.jobs import job, passes
+from api.jobs import Lane, job, passes
 from api.runtime import Runtime
 from api.timers import timer
 from domain.flows.replay_delivery import JOB
 from domain.flows.understand_delivery import (
+    ASK_JOB,
     Ask,
     give_up,
     look_again,
@@ -19,6 +20,7 @@ from domain.flows.understand_delivery import (
     refuse,
     understand_delivery,
 )
+from domain.jobs import later
 from domain.ports import (
     AtsApi,
     ConnectionView,
@@ -36,12 +38,35 @@ _ASKED_FOR_EXTRAS = 3
 
 @job(JOB)
 async def read_delivery(runtime: Runtime, ids: list[str]) -> None:
-    """Read one delivery. What breaks us is noted on it and can be replayed; nothing is lost."""
+    """Read one delivery; where the vendor must be asked first, that is a job of its own."""
     company_id, delivery_id = ids
-    try:
+    async with (
+        _noting_what_breaks(runtime, company_id, delivery_id),
+        runtime.database.transaction(company_id=company_id) as session,
+    ):
+        now = runtime.clock()
+        ask = await understand_delivery(session, runtime.tools, company_id, delivery_id, now)
+        if ask is not None:
+            await later(session, ASK_JOB, company_id, delivery_id)
+
+
+@job(ASK_JOB, Lane.VENDORS)
+async def ask_and_read(runtime: Runtime, ids: list[str]) -> None:
+    """Ask the vendor's API what a delivery leaves open, and read it with the answer."""
+    company_id, delivery_id = ids
+    async with _noting_what_breaks(runtime, company_id, delivery_id):
         ask = await _understand(runtime, company_id, delivery_id)
         if ask is not None:
             await _ask_and_understand(runtime, company_id, delivery_id, ask)
+
+
+@asynccontextmanager
+async def _noting_what_breaks(
+    runtime: Runtime, company_id: str, delivery_id: str
+) -> AsyncIterator[None]:
+    """What breaks us is noted on the delivery and can be replayed; nothing is lost."""
+    try:
+        yield
     except Exception as error:
         if passes(error):
             raise  # still `received`: should it last, the sweep asks again

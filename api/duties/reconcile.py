@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from api.duties.hear import asking, say
-from api.jobs import job, passes
+from api.jobs import Lane, job, passes
 from api.runtime import Runtime
 from api.timers import timer
 from domain.ats_secrets import api_view
@@ -41,7 +41,7 @@ timer(
 )  # fmt: skip
 
 
-@job(POLL_JOB)
+@job(POLL_JOB, Lane.VENDORS)
 async def poll(runtime: Runtime, ids: list[str]) -> None:
     """Go through a poll page by page. Run twice, the second finds it claimed."""
     company_id, poll_id = ids
@@ -94,7 +94,7 @@ async def _keep(
     return False
 
 
-@job(ASK_JOB)
+@job(ASK_JOB, Lane.VENDORS)
 async def ask_interview(runtime: Runtime, ids: list[str]) -> None:
     """Ask whether an interview took place. No answer: the timer asks again."""
     company_id, interview_id = ids
@@ -122,7 +122,7 @@ async def read_again(runtime: Runtime, ids: list[str]) -> None:
             )
 
 
-@job(WORDS_JOB)
+@job(WORDS_JOB, Lane.VENDORS)
 async def fetch_words(runtime: Runtime, ids: list[str]) -> None:
     """Read the vendor's list of reasons or statuses, for the maps; none where it gives none."""
     company_id, connection_id = ids
@@ -141,7 +141,7 @@ async def fetch_words(runtime: Runtime, ids: list[str]) -> None:
         await map_words.keep_words(session, connection, words, runtime.clock())
 
 
-@job(leave_note.JOB)
+@job(leave_note.JOB, Lane.VENDORS)
 async def leave(runtime: Runtime, ids: list[str]) -> None:
     """Leave one note with a vendor. A crash after the vendor took it may leave it twice."""
     company_id, note_id = ids

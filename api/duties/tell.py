@@ -2,7 +2,7 @@
 
 import structlog
 
-from api.jobs import job
+from api.jobs import Lane, job
 from api.runtime import Runtime
 from api.timers import timer
 from domain.flows.open_notice import lift_not_before
@@ -16,7 +16,7 @@ from integrations.mail.smtp import SmtpMailer
 log = structlog.get_logger()
 
 
-@job("mail.send")
+@job("mail.send", Lane.MAIL)
 async def send_mail(runtime: Runtime, ids: list[str]) -> None:
     """Send one mail. Safe to run twice: the row says whether it is still to go."""
     tenant_id, mail_id = ids

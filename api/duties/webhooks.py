@@ -2,7 +2,7 @@
 
 import json
 
-from api.jobs import job
+from api.jobs import Lane, job
 from api.packages import sealed
 from api.runtime import Runtime
 from api.timers import timer
@@ -21,7 +21,7 @@ timer(
 )
 
 
-@job("webhook.send")
+@job("webhook.send", Lane.AGENCIES)
 async def send_webhook(runtime: Runtime, ids: list[str]) -> None:
     """Try one message once. Run twice, the second finds it claimed, delivered or not due."""
     agency_id, message_id = ids

@@ -190,6 +190,7 @@ async def _note(runtime: Runtime, known: Known, **values: Any) -> None:
         )
 
 
+@router.options(PATH + "/", status_code=200, response_class=Response, include_in_schema=False)
 @router.options(PATH, status_code=200, response_class=Response, include_in_schema=False)
 async def ask_permission(request: Request) -> Response:
     """A sender of CloudEvents asks whether it may deliver (HTTP webhook profile 4)."""
@@ -202,5 +203,7 @@ async def ask_permission(request: Request) -> Response:
 
 
 HOT = Route(PATH, receive, methods=["POST"])
+PASTED = Route(PATH + "/", receive, methods=["POST"])
 """The same door without the framework's parsing of parameters, of which it has none: deliveries
-come in bursts. The description and every other method stay with the route above."""
+come in bursts. The description and every other method stay with the route above. Somebody may
+paste the URL with a slash behind it: that is the same door, for no vendor follows a redirect."""

@@ -35,7 +35,8 @@ router = APIRouter(prefix="/dashboard/ats", include_in_schema=False)
 ConnectionId = Annotated[str, Path(pattern=pattern("ats"))]
 DeliveryId = Annotated[str, Path(pattern=pattern("dlv"))]
 Provider = Annotated[str, Path(pattern=r"^[a-z0-9-]{1,40}$")]
-OfConnection = Annotated[str | None, Query(pattern=pattern("ats"))]
+OfConnection = Annotated[str, Query(pattern=f"^$|{pattern('ats')}")]
+"""Empty: of all of them."""
 Seen = Annotated[str, Query(max_length=40)]
 GROUPS = ("world", "japan", "other")
 SOURCES = ("company_site", "direct", "employee_referral", "event", "agency")
@@ -241,7 +242,7 @@ async def deliveries(
     db: Db,
     tools: Kit,
     show: Literal["all", "failed", "received", "processed", "ignored"] = "all",
-    connection: OfConnection = None,
+    connection: OfConnection = "",
     before: Before = None,
     done: Done = "",
 ) -> Response:
@@ -249,7 +250,7 @@ async def deliveries(
     company_id = person.company_id or ""
     rows = await view.deliveries(
         db, company_id,
-        status=None if show == "all" else show, connection_id=connection, before=before,
+        status=None if show == "all" else show, connection_id=connection or None, before=before,
     )  # fmt: skip
     return page(
         request,

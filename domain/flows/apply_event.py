@@ -12,13 +12,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import Text, any_, func, literal
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
 
 from domain.application import Application
 from domain.candidate import Candidate
 from domain.company import Company
 from domain.delivery import AtsEvent
 from domain.flows import change_outcome, change_person, meet_applicant, note_interview
+from domain.flows.set_deadline import void_deadlines
 from domain.ports import Tools
 from domain.store import add_once
 from domain.views.standing import differences, standing
@@ -98,6 +102,8 @@ async def apply_event(
         await _act(
             session, tools, company, met.application, said=said, key=noted.dedupe_key, now=now
         )
+        if met.candidate.erased_at is not None:  # nobody is left to be told
+            await void_deadlines(session, company.id, met.application.id, now)
         did = differences(before, await standing(session, met.application))
     elif noted is not row:
         await meet_applicant.map_again(session, company, met.application, said)
@@ -150,16 +156,65 @@ async def _about_person(
     did = [{"what": said.kind.removeprefix("candidate."), "from": None, "to": candidate.id}]
     if noted is row:
         if said.kind == "candidate.deleted":
+            candidate = await _joined(session, tools, company, said, candidate)
             await change_person.delete(session, tools, candidate, now)
         else:
             survivor = await meet_applicant.person_under(
                 session, tools, company.id, connection_id=said.connection_id,
                 external_id=said.event["candidate"]["merged_into_external_id"], now=now,
             )  # fmt: skip
+            if await _went_with(session, candidate, survivor):
+                await change_person.delete(session, tools, candidate, now)
             candidate = await change_person.merge(session, tools, candidate, survivor)
     effect = "applied" if noted is row else "known"
     event = {**said.event, "supersedes": noted.supersedes}
     return Applied(event, candidate, None, effect, did if noted is row else [])
+
+
+async def _joined(
+    session: AsyncSession, tools: Tools, company: Company, said: Said, candidate: Candidate
+) -> Candidate:
+    """The person with what we noted without the number of applications the vendor names as theirs.
+
+    Who has another number is somebody else to us, whatever the list says.
+    """
+    numbers = (said.event["deletion"] or {}).get("application_external_ids") or []
+    of_candidate = (col(Application.company_id) == col(Candidate.company_id)) & (
+        col(Application.candidate_id) == col(Candidate.id)
+    )
+    wanted = (
+        select(Candidate)
+        .join(Application, of_candidate)
+        .where(
+            col(Application.company_id) == company.id,
+            col(Application.connection_id) == said.connection_id,
+            col(Application.external_id) == any_(literal(numbers, ARRAY(Text))),
+            col(Candidate.external_id).is_(None),
+            col(Candidate.erased_at).is_(None),
+        )
+        .order_by(col(Candidate.id))
+        .with_for_update(of=Candidate)
+    )
+    found = (await session.scalars(wanted)).unique().all() if numbers else []
+    for nameless in found:
+        candidate = await change_person.merge(session, tools, nameless, candidate)
+    return candidate
+
+
+async def _went_with(session: AsyncSession, absorbed: Candidate, survivor: Candidate) -> bool:
+    """Whether the survivor was erased, and with it what we hear only now was merged into it.
+
+    Who applied since then has come back.
+    """
+    if survivor.erased_at is None:
+        return False
+    since = select(Application.id).where(
+        col(Application.company_id) == absorbed.company_id,
+        col(Application.candidate_id) == absorbed.id,
+        func.coalesce(col(Application.applied_at), col(Application.created_at))
+        > survivor.erased_at,
+    )
+    return (await session.scalars(since.limit(1))).first() is None
 
 
 def _row(company: Company, said: Said, application_id: str | None, now: datetime) -> AtsEvent:

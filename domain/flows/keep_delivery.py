@@ -34,13 +34,14 @@ async def keep_delivery(
     One statement, one transaction, one round trip: the row and the job that will read it.
     """
     incoming, delivery_id = arrival.incoming, new_id("dlv")
+    vendor_id = None if adapter.ID_IN_BODY else adapter.delivery_id(incoming)
     kept: bool = await run(
         _KEEP,
         arrival.company_id,
         delivery_id,
         arrival.connection_id,
         arrival.provider,
-        content_key(incoming.body, adapter.delivery_id(incoming)),
+        content_key(incoming.body, vendor_id),
         sealer.seal(incoming.body, about=f"delivery:{delivery_id}"),
         sealer.seal(_kept_headers(adapter, incoming), about=f"delivery-headers:{delivery_id}"),
         incoming.received_at,
@@ -50,7 +51,7 @@ async def keep_delivery(
 
 
 def content_key(body: bytes, vendor_id: str | None) -> bytes:
-    """What tells a repeated delivery from a new one: the vendor's id and the exact bytes."""
+    """What tells a repeated delivery from a new one: the exact bytes, and an id beside them."""
     digest = hashlib.sha256((vendor_id or "").encode())
     digest.update(b"\0")
     digest.update(body)

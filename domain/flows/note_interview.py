@@ -117,7 +117,16 @@ def _ask_at(tools: Tools, said: "Said", interview: Interview) -> datetime | None
 
 
 def _is_news(interview: Interview, said: "Said", now: datetime) -> bool:
-    told_at = min(said.as_of, now)
+    """Whether this is the newer word; where both speak of one meeting, that it was held stands."""
+    told_at, told = min(said.as_of, now), said.event["interview"] or {}
+    if (interview.status, _status(said)) == ("scheduled", "completed"):
+        held_until = _moment(told.get("ends_at") or told.get("starts_at")) or said.occurred_at
+        return told_at >= interview.told_at or not _is_after(interview.starts_at, held_until)
+    if (interview.status, _status(said)) == ("completed", "scheduled"):
+        held_until = interview.ends_at or interview.starts_at or interview.told_at
+        plan = _moment(told.get("starts_at"))
+        anew = _is_after(plan, told_at) or _is_after(plan, held_until)
+        return told_at > interview.told_at and anew
     if told_at != interview.told_at:
         return told_at > interview.told_at
     return interview.status == "scheduled" or said.kind == "interview.completed"
@@ -130,14 +139,23 @@ def _take_over(
     told: dict[str, Any],
     now: datetime,
 ) -> None:
-    held = "completed" if said.kind == "interview.completed" else "scheduled"
-    interview.status = _CALLED_OFF.get(str(told.get("status") or "").lower(), held)
+    interview.status = _status(said)
     interview.starts_at = _moment(told.get("starts_at")) or interview.starts_at
     interview.ends_at = _moment(told.get("ends_at"))
     if interview.ends_at is None and interview.status == "completed" and not told:
         interview.ends_at = said.occurred_at
     interview.stage = application.stage
-    interview.told_at = min(said.as_of, now)
+    interview.told_at = max(interview.told_at, min(said.as_of, now))
+
+
+def _status(said: "Said") -> str:
+    told = (said.event["interview"] or {}).get("status")
+    held = "completed" if said.kind == "interview.completed" else "scheduled"
+    return _CALLED_OFF.get(str(told or "").lower(), held)
+
+
+def _is_after(plan: datetime | None, moment: datetime) -> bool:
+    return plan is not None and plan > moment
 
 
 def _moment(value: str | None) -> datetime | None:

@@ -42,6 +42,7 @@ JOB = "ats.poll"
 ASK_JOB = "ats.interview"
 NIGHT = time(2, 0)
 """When the look at thirty days begins (JST); spread over an hour, connection by connection."""
+_CURSOR_LOST = {"api_refused", "api_missing", "api_paging_stuck"}
 _ASKED_FOR = timedelta(days=2)
 _ASK_AGAIN = timedelta(minutes=30)
 
@@ -166,7 +167,7 @@ async def put_off_poll(
     poll = await lock(session, AtsPoll, company_id, poll_id)
     poll.failures, poll.error = poll.failures + 1, code
     poll.due_at = now + back_off(poll.failures, retry_after)
-    if code == "api_refused":
+    if code in _CURSOR_LOST:
         poll.cursor = None  # perhaps one the vendor has forgotten: begin the same window again
     session.add(poll)
 

@@ -35,6 +35,7 @@ from domain.store import find, lock
 from domain.vendor import back_off
 from domain.views.deliveries import events_about
 
+ASK_JOB = "delivery.ask"
 POLLED = "poll"
 """What stands where a webhook would have the vendor's event name."""
 ASKED_FOR = timedelta(days=3)

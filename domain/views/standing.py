@@ -14,24 +14,22 @@ Standing = dict[str, Any]
 
 
 async def standing(session: AsyncSession, application: Application) -> Standing:
-    """Outcome, holds, and where the promise, the notice and the invitation stand."""
-    found: Standing = {"outcome": application.outcome, "holds": sorted(application.holds)}
-    for name, table, state in (
-        ("deadline", Deadline, Deadline.state),
-        ("notice", Notice, Notice.state),
-        ("invitation", Invitation, Invitation.state),
-    ):
-        wanted = (
-            select(state)
-            .where(
-                col(table.company_id) == application.company_id,
-                col(table.application_id) == application.id,
-            )
-            .order_by(col(table.id).desc())
-            .limit(1)
-        )
-        found[name] = (await session.scalars(wanted)).first()
-    return found
+    """Outcome, holds, and where the promise, the notice and the invitation stand: one statement."""
+    newest = [_newest(table, application) for table in (Deadline, Notice, Invitation)]
+    deadline, notice, invitation = (await session.execute(select(*newest))).one()
+    return {
+        "outcome": application.outcome, "holds": sorted(application.holds),
+        "deadline": deadline, "notice": notice, "invitation": invitation,
+    }  # fmt: skip
+
+
+def _newest(table: type[Deadline | Notice | Invitation], application: Application) -> Any:
+    """The state of an application's newest row; null when there is none."""
+    wanted = select(table.state).where(
+        col(table.company_id) == application.company_id,
+        col(table.application_id) == application.id,
+    )
+    return wanted.order_by(col(table.id).desc()).limit(1).scalar_subquery()
 
 
 def differences(before: Standing, after: Standing) -> list[dict[str, Any]]:

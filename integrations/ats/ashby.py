@@ -20,6 +20,7 @@ BAD_SIGNATURE = 400
 """Not 401: Ashby gives up after that, and a wrongly rotated secret would lose what it sends."""
 HEADERS = ()
 ONE_BODY_PER_ID = False
+ID_IN_BODY = True
 
 _REASON_TYPES = {"rejectedbyorg": "company", "rejectedbycandidate": "candidate"}
 _GOES_ON = ("Active", "Lead")
@@ -271,7 +272,7 @@ class Schedule:
             provider_event=provider_event,
             provider_event_id=delivery_id(incoming),
             subject=self.application_id,
-            effect_at=self.starts_at or told_at,
+            effect_at=self.starts_at or f"schedule-{self.id}",
             occurred_at=took_place if kind == "interview.completed" else told_at,
             application=c.application(kind, self.application_id),
             interview=c.interview(self.id, self.starts_at, self.ends_at, status=status),

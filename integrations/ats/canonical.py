@@ -5,10 +5,11 @@ is `Unreadable`. Lenient about decoration (tags, links, custom fields): the malf
 """
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import quote
 
 from domain.ports import ConnectionView, Incoming, Unreadable, VendorMissing
@@ -61,7 +62,10 @@ def parse_rows(body: bytes) -> list[dict[str, Any]]:
 def _loaded(body: bytes) -> Any:
     try:
         return json.loads(
-            body.decode("utf-8"), object_pairs_hook=_once_each, parse_constant=_no_constant
+            body.decode("utf-8"),
+            object_pairs_hook=_once_each,
+            parse_constant=_no_constant,
+            parse_float=_finite,
         )
     except UnicodeDecodeError:
         raise Unreadable("not_utf8") from None
@@ -77,8 +81,14 @@ def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return made
 
 
-def _no_constant(_: str) -> Any:
+def _no_constant(_: str) -> NoReturn:
     raise Unreadable("not_json")
+
+
+def _finite(digits: str) -> float:
+    """A number too large to be one would be read as infinity, which no JSON of ours may hold."""
+    value = float(digits)
+    return value if math.isfinite(value) else _no_constant(digits)
 
 
 def mapping(value: Any, what: str) -> dict[str, Any]:

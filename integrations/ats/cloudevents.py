@@ -31,6 +31,7 @@ HEADERS = (
     "content-type", "webhook-id", "ce-specversion", "ce-id", "ce-source", "ce-type", "ce-time",
 )  # fmt: skip
 ONE_BODY_PER_ID = False
+ID_IN_BODY = False
 
 RATE_PER_MINUTE = 600
 """What a sender who asks is granted; more than any applicant tracking system has to say."""

@@ -19,6 +19,7 @@ SUCCESS = 200
 BAD_SIGNATURE = 401
 HEADERS = ("greenhouse-event-id",)
 ONE_BODY_PER_ID = False
+ID_IN_BODY = False
 
 _REASON_TYPES = {
     "we rejected them": "company",

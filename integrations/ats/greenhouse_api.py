@@ -213,8 +213,9 @@ async def page(
         asked = {"status": part, "last_activity_at": since}
         rows, following = await _page_of(api, "applications", asked, at)
         facts = await _with_people(api, rows)
-        if part == "rejected":
-            await _add_reasons(api, facts)
+        # By what they say of themselves: a list may hold more than the status asked for.
+        ended = [one for one in facts if one["application"].get("status") == "rejected"]
+        await _add_reasons(api, ended)
     return Page(facts, _onwards(part, following))
 
 

@@ -76,17 +76,18 @@ async def page(
     number = int((cursor or {}).get("page", 1))
     answer = await api.get("candidacies", {"page": number, "sort": "appliedAt", "direction": "asc"})
     listed = [one for one in _listed(answer.data, "candidacies") if _in_window(one, window.since)]
-    jobs = await _jobs(api, {one.get("requisitionId") for one in listed}) if listed else {}
+    jobs = await _jobs(api, [one.get("requisitionId") for one in listed]) if listed else {}
     facts: list[dict[str, Any]] = [
         {"kind": "application", "application": _only(one, _KEPT), "job": _job_of(one, jobs)}
         for one in listed
     ]
     facts += [
-        {**await _contacts(api, c.ident(one["application"]["id"], "application_id")), **one,
-         "kind": "interviews"}
+        {**await _contacts(api, its_id), **one, "kind": "interviews"}
         for one in list(facts)
-        if one["application"]["status"] == "active" and one["application"]["step"] in _STEPS
-    ]  # fmt: skip
+        if one["application"]["status"] == "active"
+        and c.label(one["application"]["step"]) in _STEPS
+        and (its_id := c.label(one["application"]["id"]))
+    ]
     goes_on = _goes_on(answer.data) and number < _MOST_PAGES
     return Page(facts, {"page": number + 1} if goes_on else None)
 
@@ -115,13 +116,13 @@ async def _jobs(api: VendorApi, wanted: Iterable[Any]) -> dict[str, str]:
     """Titles of the jobs asked for: the list has no filter either."""
     missing, titles, number = {one for one in wanted if isinstance(one, str)}, {}, 1
     while missing:
-        found = await api.get_or_none("requisitions", {"page": number})
+        found = await api.get_extra("requisitions", {"page": number})
         if found is None:
             break
         for one in _listed(found, "requisitions"):
-            title = c.label(one.get("name")) or c.label(one.get("title"))
-            if title and one.get("id") in missing:
-                titles[one["id"]] = title
+            title, job_id = c.label(one.get("name")) or c.label(one.get("title")), one.get("id")
+            if title and isinstance(job_id, str) and job_id in missing:
+                titles[job_id] = title
         missing -= titles.keys()
         if not _goes_on(found) or number >= _MOST_PAGES:
             break
@@ -293,7 +294,7 @@ def _interviews(
     told = _Told(facts, connection) if facts.get("application") is not None else None
     events, asides = [], []
     for contact in c.rows(facts.get("contacts"), "contacts"):
-        if contact.get("step") not in _STEPS:
+        if c.label(contact.get("step")) not in _STEPS:
             continue
         interview_id = c.ident(contact.get("id"), "interview_id")
         starts_at, ends_at = _times(contact)

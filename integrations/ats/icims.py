@@ -6,7 +6,7 @@ that the tenant's status map says which of them is an end, and whose.
 
 A secret is the HMAC key, or `user:password` for Basic. `settings.customer_id`: what is about
 another customer is none of ours. The layout of the HMAC is one public client's, unconfirmed by the
-vendor; OAuth is not offered, since iCIMS would fetch its token from us.
+vendor. With OAuth iCIMS fetches its token from us: the door knows our own tokens, we do not.
 """
 
 import base64
@@ -25,6 +25,7 @@ SUCCESS = 200
 BAD_SIGNATURE = 401
 HEADERS = ("content-encoding",)
 ONE_BODY_PER_ID = False
+ID_IN_BODY = False
 
 WINDOW = timedelta(minutes=15)
 """How far `x-icims-date` may lie from our clock, either way."""

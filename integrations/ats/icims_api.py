@@ -84,16 +84,24 @@ async def _facts(
         found["person"] = await _read(
             api, f"{customer}/people", told.get("associatedprofile"), _PERSON_FIELDS
         )
-        found["job"] = await _read(api, f"{customer}/jobs", told.get("baseprofile"), _JOB_FIELDS)
+        found["job"] = await _read(
+            api, f"{customer}/jobs", told.get("baseprofile"), _JOB_FIELDS, extra=True
+        )
     return found
 
 
-async def _read(api: VendorApi, path: str, profile: Any, fields: str) -> Any:
-    """A profile a workflow names; nothing where it names none or the vendor knows none."""
+async def _read(
+    api: VendorApi, path: str, profile: Any, fields: str, *, extra: bool = False
+) -> Any:
+    """A profile a workflow names; nothing where it names none or the vendor knows none.
+
+    An `extra` we may not read is nothing, too: the workflow itself names the job.
+    """
     number = _number(profile)
     if number is None:
         return None
-    return await api.get_or_none(f"{path}/{c.path_part(number)}", {"fields": fields})
+    read = api.get_extra if extra else api.get_or_none
+    return await read(f"{path}/{c.path_part(number)}", {"fields": fields})
 
 
 def _customer(connection: ConnectionView, about: Mapping[str, Any]) -> str:

@@ -2,8 +2,8 @@
 
 Anyone who has seen one delivery can put its three signed fields into another body. So a delivery
 only says where to look, and events are made of what the API answers (`lever_api`). Each event has
-a signature token of its own (`secrets_by_event`); the plain secrets are tried after it. There is
-no time window: the token is the delivery's id, and one seen before with another body is refused.
+a signature token of its own (`secrets_by_event`); the plain secrets are tried after it, but for the
+tokens of other events. There is no time window: the token is the delivery's id, and one seen before with another body is refused.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,6 +18,7 @@ SUCCESS = 200
 BAD_SIGNATURE = 401
 HEADERS: Sequence[str] = ()
 ONE_BODY_PER_ID = True
+ID_IN_BODY = True
 
 _FIRST_MS, _LAST_MS = 10**12, 10**13 - 1
 """Thirteen digits (2001 to 2286): otherwise digits could move between the token and the time."""
@@ -36,9 +37,16 @@ def verify(incoming: Incoming, connection: ConnectionView) -> bool:
     if told is None:
         return False
     event, token, triggered_at, claim = told
-    own = connection.secrets_by_event.get(event) if event is not None else None
-    secrets = [one for one in (own, *connection.secrets) if one]
+    secrets = _secrets_for(event, connection)
     return signed_hex([claim], secrets, f"{token}{triggered_at}".encode())
+
+
+def _secrets_for(event: str | None, connection: ConnectionView) -> list[str]:
+    """The event's own token first. Where it is known, no other event's token will do."""
+    tokens = connection.secrets_by_event
+    own = tokens.get(event) if event is not None else None
+    foreign = set(tokens.values()) if own else set()
+    return [one for one in (own, *(s for s in connection.secrets if s not in foreign)) if one]
 
 
 def _signed(body: bytes) -> tuple[str | None, str, int, str] | None:

@@ -86,10 +86,21 @@ async def _gone(
         facts["opportunity"] = await _opportunity(api, about["application_id"])
     except VendorMissing:
         if about.get("candidate_id") is not None:
-            params = {"contact_id": about["candidate_id"], "limit": 1, **_scope(connection)}
+            params = {"contact_id": about["candidate_id"], "limit": _PAGE, **_scope(connection)}
             found = await api.get_or_none("/opportunities", params)
-            facts["others"] = [] if found is None else _listed(found)
+            facts["others"] = [one for one in _listed(found) if _is_another(one, about)]
     return facts
+
+
+def _is_another(opportunity: Mapping[str, Any], about: Mapping[str, Any]) -> bool:
+    """Whether it is another one of the same person, as far as it says whose it is.
+
+    A list may still show the one that is gone.
+    """
+    contact = opportunity.get("contact")
+    owner = contact.get("id") if isinstance(contact, dict) else contact
+    gone = opportunity.get("id") == about["application_id"]
+    return not gone and owner in {None, about["candidate_id"]}
 
 
 class _Asked:

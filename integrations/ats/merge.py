@@ -13,6 +13,7 @@ as whom a note is written.
 import base64
 import hmac
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
@@ -27,6 +28,7 @@ SUCCESS = 200
 BAD_SIGNATURE = 401
 HEADERS = ("x-merge-webhook-signature",)
 ONE_BODY_PER_ID = False
+ID_IN_BODY = False
 
 _KINDS_OF_PHONE = {"HOME": "home", "WORK": "work", "MOBILE": "mobile", "SKYPE": "skype"}
 _GONE = {"removed", "deleted"}
@@ -102,16 +104,14 @@ def _application(
     number = c.ident(told.get("id"), "application_id")
     if verb in _GONE or c.flag(told.get("remote_was_deleted"), "remote_was_deleted"):
         return Reading(name)
-    if not _expanded(told):
-        return Reading(name, lookup=Lookup({"kind": "application", "application_id": number}))
-    return application_reading(told, incoming, connection, name)
-
-
-def _expanded(told: Mapping[str, Any]) -> bool:
-    """Whether Merge put the person, and what else is named, in the body itself."""
-    others = (told.get("job"), told.get("reject_reason"))
-    return isinstance(told.get("candidate"), dict) and not any(
-        isinstance(one, str) for one in others
+    lookup = Lookup({"kind": "application", "application_id": number})
+    if not isinstance(told.get("candidate"), dict):
+        return Reading(name, lookup=lookup)
+    # With the person in it the body says enough; the names of the rest are worth asking for.
+    reading = application_reading(told, incoming, connection, name)
+    named = (told.get("job"), told.get("reject_reason"))
+    return (
+        replace(reading, lookup=lookup) if any(isinstance(one, str) for one in named) else reading
     )
 
 
@@ -126,7 +126,10 @@ def _interview(
     application_id = related(told.get("application"), "application")
     if application_id is None:
         return Reading(name)  # an interview of nobody's application is nothing to us
-    return interviews_reading(application_id, [told], incoming, connection, name)
+    reading = interviews_reading(application_id, [told], incoming, connection, name)
+    # A delivery may come late: an older one must not move the interview back.
+    modified_at = c.moment_or_none(told.get("modified_at"), "modified_at")
+    return replace(reading, as_of=modified_at or incoming.received_at)
 
 
 def _candidate(

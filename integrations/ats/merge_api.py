@@ -136,15 +136,19 @@ async def words(api: VendorApi, _: ConnectionView) -> list[Word]:
     reasons = await _all(api, "reject-reasons", kept)
     stages = await _all(api, "job-interview-stages", kept)
     return [
-        *(_word("reason", one, suggested_reason) for one in reasons),
-        *(_word("status", one, suggested_status) for one in stages),
+        *_words("reason", reasons, suggested_reason),
+        *_words("status", stages, suggested_status),
     ]
 
 
-def _word(kind: Any, told: Mapping[str, Any], suggested: Any) -> Word:
-    number = c.ident(told.get("id"), f"{kind}_id")
-    text = c.label(told.get("name")) or number
-    return Word(kind, number, text, suggested(text))
+def _words(kind: Any, rows: list[dict[str, Any]], suggested: Any) -> list[Word]:
+    """One for each row that says which it is."""
+    told = [
+        (number, c.label(one.get("name")) or number)
+        for one in rows
+        if (number := c.label(one.get("id")))
+    ]
+    return [Word(kind, number, text, suggested(text)) for number, text in told]
 
 
 async def write_back(api: VendorApi, connection: ConnectionView, told: WriteBack) -> None:

@@ -32,6 +32,7 @@ SUCCESS = 200
 BAD_SIGNATURE = 401
 HEADERS = ()
 ONE_BODY_PER_ID = False
+ID_IN_BODY = False
 
 NO_OFFER = "pool"
 """What stands for the offer in the number of an application to none: somebody in a pool."""

@@ -30,6 +30,7 @@ SUCCESS = 202
 BAD_SIGNATURE = 401
 HEADERS = ("event-id", "event-name", "event-version", "link", "smartrecruiters-timestamp")
 ONE_BODY_PER_ID = False
+ID_IN_BODY = False
 
 TOLERANCE = timedelta(hours=26)
 """How old a delivery may be: retries go on for a day and may carry the first one's time."""

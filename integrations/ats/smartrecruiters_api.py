@@ -287,13 +287,8 @@ class _Told:
 
     @property
     def ended_before(self) -> bool:
-        """Whether it ended at some time; without a history it may have."""
-        return not self.history or any(s in _INITIATORS for _, s in self.history)
-
-    @property
-    def hired_before(self) -> bool:
-        """Whether it was a hire at some time; without a history it may have been."""
-        return not self.history or any(status == "HIRED" for _, status in self.history)
+        """Whether the history knows of an end."""
+        return any(status in _INITIATORS for _, status in self.history)
 
     @property
     def prospect(self) -> bool:
@@ -384,8 +379,8 @@ class _Maker:
         events, asides = [], []
         for told in found:
             if told.status in _ACTIVE:
-                events += self._active(told, at)
-                asides += [Aside("unhired", told.id)] if told.hired_before else []
+                events.append(self._active(told, at))
+                asides.append(Aside("unhired", told.id))
             elif told.status in _INITIATORS or told.status == "HIRED":
                 events.append(self._ended(told, told.since or at))
         known = [told.since for told in found if told.since]
@@ -399,12 +394,10 @@ class _Maker:
             undated=any(not told.since for told in found),
         )
 
-    def _active(self, told: _Told, at: datetime) -> list[dict[str, Any]]:
-        """News only after an end."""
-        if not told.ended_before:
-            return []
-        since = told.active_since or at
-        return [self._outcome(told, "application.rejection_reverted", since)]
+    def _active(self, told: _Told, at: datetime) -> dict[str, Any]:
+        """News only after an end, of which the history may know nothing (any more, or yet)."""
+        since = told.active_since if told.ended_before else None
+        return self._outcome(told, "application.rejection_reverted", since or at)
 
     def _ended(self, told: _Told, at: datetime) -> dict[str, Any]:
         if told.status == "HIRED":

@@ -23,6 +23,7 @@ SUCCESS = 202
 BAD_SIGNATURE = 401
 HEADERS = ("webhook-id",)
 ONE_BODY_PER_ID = False
+ID_IN_BODY = False
 
 TOLERANCE_SECONDS = 300
 """How far a delivery's own time may lie from ours, either way (Standard Webhooks 1.0)."""
@@ -254,8 +255,13 @@ class Told:
             custom_fields=c.plain_json(told.get("custom_fields")),
         )
 
+    def _object(self, name: str) -> dict[str, Any] | None:
+        """One of the objects; none where it is not there, or has nothing in it."""
+        told = c.mapping_or_none(self.data.get(name), name) or {}
+        return told if any(one is not None for one in told.values()) else None
+
     def _candidate(self) -> dict[str, Any] | None:
-        told = c.mapping_or_none(self.data.get("candidate"), "candidate")
+        told = self._object("candidate")
         if told is None:
             return None
         into = c.ident_or_none(told.get("merged_into_external_id"), "merged_into_external_id")
@@ -266,7 +272,7 @@ class Told:
             display_name=c.text(told.get("display_name"), "display_name"),
             given_name=c.text(told.get("given_name"), "given_name"),
             family_name=c.text(told.get("family_name"), "family_name"),
-            emails=c.emails(told.get("emails")),
+            emails=_emails(told),
             phones=c.phones(told.get("phones")),
             url=c.label(told.get("url")),
             tags=c.tags(told.get("tags")),
@@ -278,7 +284,7 @@ class Told:
         )
 
     def _job(self) -> dict[str, Any] | None:
-        told = c.mapping_or_none(self.data.get("job"), "job")
+        told = self._object("job")
         if told is None:
             return None
         return c.job(
@@ -291,7 +297,7 @@ class Told:
         )
 
     def _interview(self) -> dict[str, Any] | None:
-        told = c.mapping_or_none(self.data.get("interview"), "interview")
+        told = self._object("interview")
         if told is None or not self.kind.startswith("interview."):
             return None
         return c.interview(
@@ -313,6 +319,17 @@ class Told:
             raise Unreadable("deletion_malformed")
         gone = [c.ident(one, "application_external_ids") for one in listed or []]
         return {"kind": kind, "application_external_ids": gone}
+
+
+def _emails(told: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The list, and the primary address, which may be told beside it or be the only one told."""
+    found, stated = c.emails(told.get("emails")), c.address(told.get("primary_email"))
+    if stated is None or any(one["primary"] for one in found):
+        return found
+    found = [{**one, "primary": one["value"].lower() == stated.lower()} for one in found]
+    if any(one["primary"] for one in found):
+        return found
+    return [*found, {"value": stated, "type": "unknown", "primary": True}]
 
 
 KINDS = frozenset({

@@ -177,7 +177,7 @@ class _Told:
                 continue
             number = c.ident(stage.get("id"), "interview_id")
             now = self.incoming.received_at
-            over = starts_at < now or stage.get("status") in _HELD
+            over = starts_at < now or c.label(stage.get("status")) in _HELD
             kind = "interview.completed" if over else "interview.scheduled"
             status = kind.removeprefix("interview.")
             interview = c.interview(number, starts_at, None, status=status)

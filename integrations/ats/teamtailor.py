@@ -21,6 +21,7 @@ SUCCESS = 200
 BAD_SIGNATURE = 401
 HEADERS = ("tt-signature", "teamtailor-signature")
 ONE_BODY_PER_ID = False
+ID_IN_BODY = False
 
 TOLERANCE_SECONDS = 300
 """How far a delivery's own time may lie from ours; there are no retries to allow for."""

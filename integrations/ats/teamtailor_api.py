@@ -229,7 +229,7 @@ def understand(
         return _deletion(facts, incoming, connection, provider_event)
     if kind != "application" or facts.get("application") is None:
         return Reading(provider_event)
-    told = _Told(facts)
+    told = _Told(facts, incoming)
     if told.rejected_at is not None:
         return _ended(told, told.rejected_at, incoming, connection, provider_event)
     kind, effect_at = "application.rejection_reverted", told.updated_at
@@ -301,12 +301,14 @@ def _event(
 class _Told:
     """The facts about one application, field by field."""
 
-    def __init__(self, facts: Mapping[str, Any]) -> None:
+    def __init__(self, facts: Mapping[str, Any], incoming: Incoming) -> None:
         self._facts = facts
         self.id = c.ident(c.mapping(facts["application"], "application").get("id"), "id")
         self._application = self._attributes("application")
         self._candidate = self._attributes("candidate")
-        self.updated_at = c.moment(self._application.get("updated-at"), "updated_at")
+        updated_at = c.moment_or_none(self._application.get("updated-at"), "updated_at")
+        # Without it, things stand so at least since we heard of them.
+        self.updated_at = updated_at or incoming.received_at
         self.rejected_at = c.moment_or_none(self._application.get("rejected-at"), "rejected_at")
         self.moved_at = c.moment_or_none(self._application.get("changed-stage-at"), "moved_at")
         self.prospect = any(

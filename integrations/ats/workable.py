@@ -24,6 +24,7 @@ SUCCESS = 200
 BAD_SIGNATURE = 401
 HEADERS = ()
 ONE_BODY_PER_ID = False
+ID_IN_BODY = True
 
 _HEX = re.compile(r"[0-9a-fA-F]{64}", re.ASCII)
 _MOST_ID = 200

@@ -19,6 +19,7 @@ SUCCESS = 200
 BAD_SIGNATURE = 401
 HEADERS = ()
 ONE_BODY_PER_ID = False
+ID_IN_BODY = False
 
 MOST_IDS = 50
 """Records one notification may name; it is sent per change, with few."""

@@ -453,7 +453,8 @@ async def words(api: VendorApi, connection: ConnectionView) -> list[Word]:
     for field in fields if isinstance(fields, list) else []:
         if isinstance(field, dict) and field.get("api_name") == "Application_Status":
             listed = field.get("pick_list_values")
-            values = [one for one in (listed or []) if isinstance(one, dict)]
+            listed = listed if isinstance(listed, list) else []
+            values = [one for one in listed if isinstance(one, dict)]
             texts = [c.label(one.get("actual_value") or one.get("display_value")) for one in values]
             found += [Word("status", one, one, suggested_status(one)) for one in texts if one]
     return found

@@ -13,9 +13,13 @@ from sqlalchemy import select, text, update
 from api.app import create_app
 from api.routes import ats as door
 from domain.delivery import AtsConnection, Delivery
+from domain.flows import open_account
+from integrations.ats import ADAPTERS, APIS
 from tests.conftest import forward
 from tests.deliveries import Ats, greenhouse_headers, person, rejection, sample, standard_headers
 from tests.factories import make_world, work
+from tests.systems import SYSTEMS
+from tests.vendors import VendorStub
 
 pytestmark = pytest.mark.anyio
 
@@ -218,3 +222,281 @@ async def test_a_rejection_by_one_company_never_touches_another(ats):
     assert answer.status_code == 401
     assert await kept(ats) == []
     assert await kept(other) == []
+
+
+# ---- every system at its door ---------------------------------------------------------------
+
+ANSWERS = {
+    "greenhouse": (200, 401), "lever": (200, 401), "ashby": (200, 400), "workable": (200, 401),
+    "smartrecruiters": (202, 401), "teamtailor": (200, 401), "recruitee": (200, 401),
+    "merge": (200, 401), "icims": (200, 401), "zoho-recruit": (200, 401),
+    "standard-webhooks": (202, 401), "cloudevents": (202, 401),
+}  # fmt: skip
+"""What each system takes for "received", and what it is told about a bad signature."""
+PULLED = sorted({*APIS} - {*ADAPTERS})
+CLAIMS = {
+    "greenhouse": ("signature", "greenhouse-event-id"),
+    "lever": ("signature",),
+    "ashby": ("ashby-signature",),
+    "workable": ("x-workable-signature",),
+    "smartrecruiters": (
+        "smartrecruiters-signature", "smartrecruiters-timestamp", "event-id", "event-name",
+        "event-version", "link",
+    ),
+    "teamtailor": ("tt-signature", "teamtailor-signature"),
+    "recruitee": ("x-recruitee-signature",),
+    "merge": ("x-merge-webhook-signature",),
+    "icims": ("authorization", "x-icims-date", "x-icims-content-sha256", "content-encoding"),
+    "zoho-recruit": ("content-type",),
+    "standard-webhooks": ("webhook-id", "webhook-timestamp", "webhook-signature"),
+    "cloudevents": (
+        "webhook-id", "webhook-timestamp", "webhook-signature", "content-type", "ce-specversion",
+        "ce-id", "ce-source", "ce-type", "ce-time",
+    ),
+}  # fmt: skip
+"""The headers a check looks at."""
+HOSTILE = (
+    b"", b" ", b"\xe9" * 64, b"\xff\xfe", "署名".encode(), b"A" * 10_240, b"," * 10_000,
+    b";" * 10_000, b"=" * 10_000, b"v1," + b"\xff" * 44, b"sha256=" + b"\xe9" * 64, b"%ff%fe",
+    b"Basic \xff", b"Bearer \xff", b"Bearer " + b"a.b.c" * 900, b"x-icims-v1-hmac-sha256 ,,,===",
+    b"<http://[>; rel=next", b"9" * 400, b"-1",
+    b"1e9", "٣".encode(),
+)  # fmt: skip
+BODIES = (
+    b"", b"\xff\xfe", b"null", b"[]", b"{", b"[" * 100_000, b'{"a":' * 100_000, b"9" * 10_000,
+    b'{"token": "\\ud800", "triggeredAt": 1e999, "signature": "x"}', b"token=%ff&token=",
+    b"\x1f\x8b" + b"\0" * 40, b'{"payload": {"data": {"id": [[]]}}}',
+)  # fmt: skip
+
+
+async def connect(ats, provider):
+    """A system with a connection of its own, nothing of it at work yet."""
+    made = SYSTEMS[provider](VendorStub(), ats.runtime.clock)
+    told = made.told()
+    settings = {k: v for k, v in told["settings"].items() if not k.startswith("api_")}
+    async with ats.runtime.database.transaction(company_id=ats.world.company.id) as db:
+        row = await open_account.connect_ats(
+            db, ats.runtime.tools.sealer, ats.world.company.id, provider=provider,
+            name="its own", secrets=told["secrets"], settings=settings, now=ats.runtime.clock(),
+        )  # fmt: skip
+    made.connection = {"id": row.id, "webhook_url": f"/v1/ats/{provider}/{row.id}"}
+    return made
+
+
+@pytest.fixture
+async def system(request, ats):
+    """The system named by the parameter."""
+    return await connect(ats, request.param)
+
+
+@pytest.fixture
+async def systems(ats):
+    """All of them, those without a door too."""
+    return {name: await connect(ats, name) for name in SYSTEMS}
+
+
+@pytest.fixture
+def senders(systems):
+    """Those with a door."""
+    return {name: one for name, one in systems.items() if name in ANSWERS}
+
+
+def every(providers):
+    return pytest.mark.parametrize("system", providers, indirect=True)
+
+
+async def send(ats, system, body=b"", headers=None, **more):
+    found = {"content-type": "application/json"} if headers is None else headers
+    return await ats.client.post(system.path, content=body, headers=found, **more)
+
+
+def test_the_table_has_every_system_that_sends():
+    assert set(ANSWERS) == set(CLAIMS) == set(ADAPTERS)
+    assert {
+        name: (adapter.SUCCESS, adapter.BAD_SIGNATURE) for name, adapter in ADAPTERS.items()
+    } == ANSWERS
+    assert set(PULLED) == {"bullhorn", "herp-hire", "talentio"}
+
+
+@every(ANSWERS)
+async def test_each_system_gets_the_answer_it_waits_for(ats, system):
+    success, refusal = ANSWERS[system.provider]
+    system.end("company")
+    sent = system.delivery("ended")
+    received = await send(ats, system, sent.body, sent.headers)
+    repeated = await send(ats, system, sent.body, sent.headers)
+
+    assert (received.status_code, received.content) == (success, b"")
+    assert repeated.status_code == success
+    (row, *more) = await kept(ats)
+    assert (row.provider, row.status) == (system.provider, "received")
+    # Zoho repeats nothing that could tell a repetition from a second change.
+    assert len(more) == (system.provider == "zoho-recruit")
+
+    forged = sent.body.replace(system.secret.encode(), b"x" * len(system.secret))
+    if system.provider == "lever":  # signs three fields and not the body
+        forged = json.dumps({**json.loads(sent.body), "token": "another"}).encode()
+    elif forged == sent.body:
+        forged = sent.body.replace(b'"', b' "', 1)
+    refused = await send(ats, system, forged, sent.headers)
+    assert refused.status_code == refusal
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert refused.json()["code"] == "bad_signature"
+    assert len(await kept(ats)) == 1 + len(more)
+
+
+@every(ANSWERS)
+async def test_no_header_and_no_body_breaks_a_door(ats, system):
+    _, refusal = ANSWERS[system.provider]
+    system.end("company")
+    sent = system.delivery("ended")
+    answers = []
+    for name in CLAIMS[system.provider]:
+        for value in HOSTILE:
+            told = {**{k: v.encode() for k, v in sent.headers.items()}, name: value}
+            answers.append(await send(ats, system, sent.body, told))
+    for value in HOSTILE:
+        told = dict.fromkeys(CLAIMS[system.provider], value)
+        answers += [await send(ats, system, body, told) for body in BODIES[:4]]
+    for body in BODIES:
+        answers.append(await send(ats, system, body, sent.headers))
+        answers.append(await send(ats, system, body, {}))
+    for query in ("?a=%ff", "?" + "a&" * 2000, "?%00"):
+        url = system.path + query
+        answers.append(await ats.client.post(url, content=sent.body, headers={}))
+
+    found = {one.status_code for one in answers}
+    # What a system does not sign it may send as it likes.
+    assert found <= {refusal, ANSWERS[system.provider][0]}
+    assert refusal in found
+
+
+async def test_no_host_breaks_a_door(ats, senders):
+    for system in senders.values():
+        system.end("company")
+        sent = system.delivery("ended")
+        for host in (b"[", b"relay.test:99999", b"a]b", b"\xff", b"", b"x/y?z#"):
+            headers = {**{k: v.encode() for k, v in sent.headers.items()}, "host": host}
+            answer = await send(ats, system, sent.body, headers)
+            assert answer.status_code in {*ANSWERS[system.provider], 400}, (system.provider, host)
+
+
+async def test_no_door_takes_more_than_a_mebibyte(ats, senders):
+    raw = b"{" + b" " * (1024 * 1024) + b"}"
+
+    async def pieces():
+        yield raw[:1000]
+        yield raw[1000:]
+
+    for system in senders.values():
+        for content in (raw, pieces()):
+            answer = await ats.client.post(system.path, content=content)
+            assert answer.status_code == 413, system.provider
+    assert await kept(ats) == []
+
+
+async def test_no_door_leads_elsewhere(ats, senders):
+    for system in senders.values():
+        for path in (f"/{system.path}", f"{system.path}//", f"{system.path}/x"):
+            for method in ("POST", "GET", "OPTIONS"):
+                answer = await ats.client.request(method, path)
+                assert answer.status_code in {307, 404, 405}, (method, path)
+        for path in (system.path, f"{system.path}/"):
+            for method in ("GET", "HEAD", "PUT", "DELETE", "PATCH"):
+                answer = await ats.client.request(method, path)
+                assert answer.status_code == 405, (method, path)
+
+
+async def test_an_address_pasted_with_a_slash_is_the_same_door(ats, senders):
+    for system in senders.values():
+        success, refusal = ANSWERS[system.provider]
+        system.connection["webhook_url"] += "/"
+        system.end("company")
+        sent = system.delivery("ended")
+        assert (await send(ats, system, sent.body, sent.headers)).status_code == success
+        assert (await send(ats, system, b"{}", {})).status_code == refusal
+        asked = {"webhook-request-origin": "ats.example"}
+        answer = await ats.client.options(system.path, headers=asked)
+        assert answer.status_code == (200 if system.provider == "cloudevents" else 405)
+
+    assert len(await kept(ats)) == len(senders)
+
+
+async def test_a_system_that_is_asked_has_no_door(ats, systems):
+    for provider in PULLED:
+        for method in ("POST", "OPTIONS"):
+            headers = {"webhook-request-origin": "ats.example", "x-hook-secret": "s"}
+            answer = await ats.client.request(
+                method, systems[provider].path, content=b"{}", headers=headers
+            )
+            assert answer.status_code == 404
+            assert answer.headers["content-type"] == "application/problem+json"
+    assert await kept(ats) == []
+
+
+# ---- handshakes -----------------------------------------------------------------------------
+
+
+@every(["cloudevents"])
+async def test_a_sender_of_cloudevents_may_ask_whether_it_may(ats, system):
+    asked = {"webhook-request-origin": "ats.example", "webhook-request-rate": "1000"}
+    answer = await ats.client.options(system.path, headers=asked)
+
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["webhook-allowed-origin"] == "ats.example"
+    assert int(answer.headers["webhook-allowed-rate"]) > 0
+    assert answer.headers["allow"] == "POST, OPTIONS"
+    for origin in (b"", b"\xff", b"a b", b"x" * 300, b"a\xe9"):
+        asked = {"webhook-request-origin": origin}
+        assert (await ats.client.options(system.path, headers=asked)).status_code == 400
+    assert (await ats.client.options(system.path)).status_code == 400
+    assert await kept(ats) == []
+
+
+async def test_nobody_else_may_ask(ats, senders):
+    asked = {"webhook-request-origin": "ats.example"}
+    for provider in {*senders} - {"cloudevents"}:
+        answer = await ats.client.options(senders[provider].path, headers=asked)
+        assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+        assert "webhook-allowed-origin" not in answer.headers
+
+
+@every(["smartrecruiters"])
+async def test_the_handshake_is_echoed_and_nothing_is_kept(ats, system):
+    answer = await send(ats, system, b"", {"x-hook-secret": "hand-shake~1"})
+
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["x-hook-secret"] == "hand-shake~1"
+    for secret in (b"", b"a b", b"\xff", b"x" * 501, b"a\te"):
+        refused = await send(ats, system, b"", {"x-hook-secret": secret})
+        assert refused.status_code == 401
+        assert "x-hook-secret" not in refused.headers
+    told = {"x-hook-secret": "s", "smartrecruiters-signature": "v1="}
+    assert (await send(ats, system, b"", told)).status_code == 401
+    assert await kept(ats) == []
+
+
+async def test_nobody_else_shakes_hands(ats, senders):
+    for provider in {*senders} - {"smartrecruiters"}:
+        answer = await send(ats, senders[provider], b"", {"x-hook-secret": "hand-shake-1"})
+        assert answer.status_code == ANSWERS[provider][1]
+        assert "x-hook-secret" not in answer.headers
+
+
+@every(["recruitee"])
+async def test_before_there_is_a_secret_a_test_is_answered_and_nothing_believed(ats, system):
+    system.end("company")
+    sent = system.delivery("ended")
+    async with ats.runtime.database.transaction(company_id=ats.world.company.id) as db:
+        bare = await open_account.connect_ats(
+            db, ats.runtime.tools.sealer, ats.world.company.id, provider="recruitee",
+            name="no secret yet", secrets=[], settings={}, now=ats.runtime.clock(),
+        )  # fmt: skip
+    path = f"/v1/ats/recruitee/{bare.id}"
+    for body, headers in ((b'{"test":true}', {}), (sent.body, sent.headers), (b"\xff", {})):
+        answer = await ats.client.post(path, content=body, headers=headers)
+        assert (answer.status_code, answer.content) == (200, b"")
+    assert await kept(ats) == []
+
+    test = system.test()
+    assert (await send(ats, system, test.body, test.headers)).status_code == 401

@@ -2,11 +2,15 @@
 
 import secrets
 from base64 import b64encode
+from datetime import timedelta
 
 import pytest
 
+from domain.flows.map_words import keep_words
+from domain.ports import Word
 from tests.deliveries import Ats, greenhouse_headers, person, rejection, sample
 from tests.factories import make_world, token_for, work
+from tests.vendors import Said, vendor_stub
 
 pytestmark = pytest.mark.anyio
 
@@ -181,7 +185,149 @@ async def test_the_list_counts_what_was_refused_and_when_something_came(ats, hr)
     assert found["standard-webhooks"]["last_delivery_at"] is None
 
 
+async def test_one_connection_tells_how_it_is(ats, hr):
+    path = f"{CONNECTIONS}/{ats.world.connections['greenhouse'].id}"
+    before = (await hr.get(path)).json()
+    await ats.greenhouse(sample("reject_candidate_no_reason_type"))
+    await work(ats.runtime)
+    after = (await hr.get(path)).json()
+
+    assert (before["words_open"], before["last_delivery_at"]) == (0, None)
+    assert after["words_open"] == 1
+    assert after["last_delivery_at"].startswith("2026-06-02T01:00:0")
+    assert before["polls"] == after["polls"] == []
+    assert (await hr.get(CONNECTIONS)).json()["data"][-1] == after
+
+
+async def test_a_test_before_the_secret_is_told(ats, hr):
+    made = (await hr.post(CONNECTIONS, a_connection(provider="recruitee", secrets=[]))).json()
+    heard = await ats.client.post(made["webhook_url"], content=b'{"test":true}')
+    after = (await hr.get(f"{CONNECTIONS}/{made['id']}")).json()
+
+    assert heard.status_code == 200
+    assert (made["greeted_at"], made["last_delivery_at"]) == (None, None)
+    assert after["greeted_at"].startswith("2026-06-02T01:00:0")
+    assert after["last_delivery_at"] is None
+
+
+async def test_words_are_listed_page_by_page_with_what_they_mean(ats, hr):
+    connection = ats.world.connections["greenhouse"]
+    async with ats.runtime.database.transaction(company_id=ats.world.company.id) as db:
+        words = [Word("reason", str(n), f"理由{n}", "candidate" if n else None) for n in range(3)]
+        await keep_words(db, connection, [*words, Word("status", "s", "終了")], ats.runtime.clock())
+    path = f"{CONNECTIONS}/{connection.id}"
+    await hr.patch(path, {"settings": {"reason_map": {"1": "company"}}})
+    first = (await hr.get(f"{path}/words", limit=3)).json()
+    last = (await hr.get(f"{path}/words", limit=3, cursor=first["next_cursor"])).json()
+
+    assert [(w["kind"], w["id"], w["text"], w["suggestion"], w["meaning"])
+            for w in first["data"] + last["data"]] == [
+        ("reason", "0", "理由0", None, None), ("reason", "1", "理由1", "candidate", "company"),
+        ("reason", "2", "理由2", "candidate", None), ("status", "s", "終了", None, None),
+    ]  # fmt: skip
+    assert last["next_cursor"] is None
+    assert (await hr.get(path)).json()["words_open"] == 3
+
+
+async def test_somebody_asks_at_once_and_sees_how_it_went(ats, hr):
+    async with vendor_stub() as stub:
+        stub.lay("GET", "/api/v1/candidates", Said({}, 401), [])
+        told = a_connection(
+            provider="talentio", secrets=[], settings={"api_key": "k", "api_base": stub.base}
+        )
+        made = (await hr.post(CONNECTIONS, told)).json()
+        await work(ats.runtime)
+        failed = (await hr.get(f"{CONNECTIONS}/{made['id']}")).json()
+        answer = await hr.post(f"{CONNECTIONS}/{made['id']}/poll")
+        await work(ats.runtime)
+        mended = (await hr.get(f"{CONNECTIONS}/{made['id']}")).json()
+
+    kinds = [one["kind"] for one in made["polls"]]
+    assert (made["webhook_url"], kinds) == (None, ["recent", "full"])
+    assert [failed["polls"][0][name] for name in ("failures", "error", "finished_at")] == [
+        1, "api_unauthorised", None,
+    ]  # fmt: skip
+    assert answer.status_code == 202
+    assert [mended["polls"][0][name] for name in ("failures", "error", "found")] == [0, None, 0]
+    assert mended["polls"][0]["finished_at"] is not None
+
+
+async def test_nobody_is_asked_without_a_credential(ats, hr):
+    answer = await hr.post(f"{CONNECTIONS}/{ats.world.connections['greenhouse'].id}/poll")
+
+    assert (answer.status_code, answer.json()["code"]) == (409, "api_key_missing")
+
+
 # ---- deliveries -----------------------------------------------------------------------------
+
+
+async def test_one_delivery_and_what_it_did(ats, hr):
+    await ats.greenhouse(sample("reject_candidate"))
+    await work(ats.runtime)
+    (listed,) = (await hr.get(DELIVERIES)).json()["data"]
+    read = await hr.get(f"{DELIVERIES}/{listed['id']}")
+
+    assert read.status_code == 200
+    assert read.json() == listed
+    assert [one["effect"] for one in listed["effects"]] == ["applied"]
+    assert listed["effects"][0]["did"][0] == {"what": "outcome", "from": "active", "to": "rejected"}
+
+
+async def test_deliveries_of_one_status(ats, hr):
+    await ats.greenhouse(sample("reject_candidate"))
+    await ats.tell_raw(b"{", "msg_broken")
+    await ats.greenhouse(sample("ping"))
+    await work(ats.runtime)
+    found = {
+        status: [row["status"] for row in (await hr.get(DELIVERIES, status=status)).json()["data"]]
+        for status in ("received", "processed", "ignored", "failed")
+    }
+
+    assert found == {
+        "received": [], "processed": ["processed"], "ignored": ["ignored"], "failed": ["failed"],
+    }  # fmt: skip
+    assert (await hr.get(DELIVERIES, status="lost")).status_code == 422
+
+
+async def test_deliveries_of_a_time_are_read_again(ats, hr, runtime):
+    for number in range(3):
+        await ats.greenhouse({"action": f"a{number}"})
+        runtime.clock.offset += timedelta(minutes=10)
+    await ats.tell("webhook.ping", {})
+    await work(runtime)
+    hr = Hr(ats.client, await token_for(ats.client, ats.world.company_client))  # the old one ended
+    connection = ats.world.connections["greenhouse"].id
+    rows = (await hr.get(DELIVERIES, connection_id=connection)).json()["data"]
+    before = {row["provider_event"]: row["processed_at"] for row in rows}
+    runtime.clock.offset += timedelta(minutes=10)
+    body = {
+        "connection_id": connection,
+        "status": "ignored",
+        "received_from": rows[1]["received_at"],
+    }
+    answer = await hr.post(f"{DELIVERIES}/replay", body)
+    await work(runtime)
+    after = {
+        row["provider_event"]: row["processed_at"]
+        for row in (await hr.get(DELIVERIES)).json()["data"]
+    }
+    said = answer.json()
+
+    assert answer.status_code == 202
+    assert (said["connection_id"], said["status"]) == (connection, "ignored")
+    assert said["received_until"] is not None
+    assert {name for name in before if after[name] != before[name]} == {"a1", "a2"}
+
+
+@pytest.mark.parametrize(("more", "status"), [
+    ({"connection_id": "ats_00000000000000000000000000"}, 404), ({"status": "lost"}, 422),
+    ({"received_from": "2026-06-02"}, 422), ({"what": 1}, 422),
+])  # fmt: skip
+async def test_a_replay_of_what_is_not_there_is_refused(ats, hr, more, status):
+    connection = ats.world.connections["greenhouse"].id
+    answer = await hr.post(f"{DELIVERIES}/replay", {"connection_id": connection, **more})
+
+    assert answer.status_code == status
 
 
 async def test_deliveries_newest_first_with_their_events(ats, hr):
@@ -310,6 +456,9 @@ async def test_what_was_erased_cannot_be_replayed(ats, hr):
 @pytest.mark.parametrize(("method", "path"), [
     ("GET", CONNECTIONS), ("POST", CONNECTIONS), ("PATCH", CONNECTIONS + "/{connection}"),
     ("GET", DELIVERIES), ("POST", DELIVERIES + "/{delivery}/replay"),
+    ("GET", CONNECTIONS + "/{connection}"), ("GET", CONNECTIONS + "/{connection}/words"),
+    ("POST", CONNECTIONS + "/{connection}/poll"), ("GET", DELIVERIES + "/{delivery}"),
+    ("POST", DELIVERIES + "/replay"),
 ])  # fmt: skip
 async def test_only_the_company_s_programs_with_the_scope_come_in(ats, hr, method, path):
     await ats.greenhouse(sample("reject_candidate"))
@@ -338,11 +487,18 @@ async def test_another_company_s_rows_are_not_there(ats, hr):
     theirs = Hr(ats.client, await token_for(ats.client, other.world.company_client))
     (row,) = (await theirs.get(DELIVERIES)).json()["data"]
     connection = other.world.connections["greenhouse"].id
-    replayed = await hr.post(f"{DELIVERIES}/{row['id']}/replay")
-    changed = await hr.patch(f"{CONNECTIONS}/{connection}", {"enabled": False})
+    asked = [
+        await hr.post(f"{DELIVERIES}/{row['id']}/replay"),
+        await hr.post(f"{DELIVERIES}/replay", {"connection_id": connection}),
+        await hr.get(f"{DELIVERIES}/{row['id']}"),
+        await hr.get(f"{CONNECTIONS}/{connection}"),
+        await hr.get(f"{CONNECTIONS}/{connection}/words"),
+        await hr.post(f"{CONNECTIONS}/{connection}/poll"),
+        await hr.patch(f"{CONNECTIONS}/{connection}", {"enabled": False}),
+    ]
     listed = await hr.get(DELIVERIES, connection_id=connection)
 
-    assert (replayed.status_code, changed.status_code) == (404, 404)
+    assert [one.status_code for one in asked] == [404] * len(asked)
     assert listed.json() == {"data": [], "next_cursor": None}
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import Invalid
-from domain.import_rows import Reader, Rules, default_history, survey
+from domain.import_rows import Reader, Rules, default_history, shown, survey
 from domain.import_table import Book, Sheet
 from domain.import_values import Unclear, kana_of, lost_zero, mail_of, phone_of, text_of, when_of
 from domain.import_words import FIELDS, field_of, outcome_of, suggested_outcome
@@ -165,6 +165,13 @@ def test_phone_numbers_come_in_half_width_digits(cell, phone, lost):
     assert (phone_of(cell), lost_zero(phone_of(cell))) == (phone, lost)
 
 
+@pytest.mark.parametrize("number", ["Ａ－００１２", "A-0012", '="A-0012"'])
+def test_numbers_have_one_form(number):
+    row = only(["応募ID", "候補者ID", "メール"], number, number, "a@b.example")
+
+    assert (row.external_id, row.candidate["external_id"]) == ("A-0012", "A-0012")
+
+
 @pytest.mark.parametrize(("cell", "code"), [
     ("9.01E+09", "digits_lost"), ("なし", "phone_invalid"), ("123", "phone_invalid"),
     (1e17, "digits_lost"),
@@ -280,6 +287,12 @@ def test_an_interview_was_held_once_its_time_is_over(met, result, on, told):
     meeting = only(HEAD, *line(met=met, result=result, on=on)).interview
 
     assert (meeting.status, meeting.past) == told
+
+
+def test_times_are_shown_in_utc():
+    row = only(["氏名", "メール", "面接日時"], "試験 花子", "a@b.example", "2026-11-20 10:00")
+
+    assert shown(row)["interview_at"] == "2026-11-20T01:00:00Z"
 
 
 def test_a_row_without_anything_to_know_somebody_by_is_bad():

@@ -391,6 +391,35 @@ async def test_a_poll_cut_off_goes_on_where_it_stood(company_api, runtime, clock
     assert len(await rows(runtime, world.company.id, Application)) == 2
 
 
+@pytest.mark.parametrize("status", [400, 404, 410])
+async def test_a_cursor_the_vendor_has_forgotten_is_not_asked_for_ever(
+    company_api, runtime, clock, world, stub, status
+):
+    first, second = (
+        opportunity(number, archived=ended(at=NOW_MS - minutes(2))) for number in ("o-1", "o-2")
+    )
+    forgotten = []
+
+    def answer(call):
+        if "archived_at_start" not in call.query:
+            return {"data": [], "hasNext": False}
+        if "offset" not in call.query:
+            return {"data": [first], "hasNext": True, "next": f"after {len(forgotten)}"}
+        if call.query["offset"] == ["after 0"]:
+            forgotten.append(call)
+            return Said({}, status)
+        return {"data": [second], "hasNext": False}
+
+    stub.lay("GET", "/v1/opportunities", answer)
+    await connect(company_api, stub)
+    await work(runtime)
+    forward(clock, minutes=5)
+    await work(runtime)
+
+    assert len(forgotten) == 1
+    assert len(await rows(runtime, world.company.id, Application)) == 2
+
+
 async def test_one_fact_that_cannot_be_read_does_not_keep_the_others_waiting(
     company_api, runtime, stub
 ):

@@ -21,7 +21,7 @@ async def _in_hand(runtime, seconds, monkeypatch):
         await asyncio.sleep(seconds)
         finished.append(ids)
 
-    monkeypatch.setitem(jobs.HANDLERS, "test.slow", slow)
+    monkeypatch.setitem(jobs.DUTIES, "test.slow", jobs.Duty(slow, jobs.Lane.OURS))
     async with runtime.database.transaction() as session:
         await later(session, "test.slow", "cmp_1", "row_1")
     worker = Worker(runtime, patience_seconds=1)
@@ -49,3 +49,33 @@ async def test_a_job_that_is_cut_off_stays_for_the_next_worker(runtime, monkeypa
 
     assert finished == []
     assert await _queue(runtime) == ["picked"]
+
+
+async def test_who_does_not_answer_keeps_only_their_own_jobs_waiting(runtime, monkeypatch):
+    begun, answered, done = asyncio.Semaphore(0), asyncio.Event(), asyncio.Event()
+
+    async def unanswered(_, ids):  # noqa: ARG001 - as every handler
+        begun.release()
+        await answered.wait()
+
+    async def mail(_, ids):  # noqa: ARG001 - as every handler
+        done.set()
+
+    monkeypatch.setitem(jobs.DUTIES, "test.ask", jobs.Duty(unanswered, jobs.Lane.VENDORS))
+    monkeypatch.setitem(jobs.DUTIES, "test.mail", jobs.Duty(mail, jobs.Lane.MAIL))
+    most = max(2 * runtime.settings.worker_batch, runtime.settings.pool_size)
+    async with runtime.database.transaction() as session:
+        for number in range(most + 5):
+            await later(session, "test.ask", "cmp_1", f"row_{number}")
+        await later(session, "test.mail", "cmp_1", "row_1")
+    worker = Worker(runtime, patience_seconds=5)
+    running = asyncio.create_task(worker.run())
+    await asyncio.wait_for(done.wait(), 10)
+    for _ in range(most):
+        await asyncio.wait_for(begun.acquire(), 10)
+    waiting = (await _queue(runtime)).count("queued")
+    worker.stop()
+    answered.set()
+    await asyncio.wait_for(running, 10)
+
+    assert waiting == 5

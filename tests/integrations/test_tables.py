@@ -78,6 +78,7 @@ def test_rows_are_numbered_as_a_spreadsheet_shows_them():
         (b",".join([b"x"] * (MOST_COLUMNS + 1)), "too_many_columns"),
         (b"a\n" * (MOST_ROWS + 2), "too_many_rows"),
         (b'a,"' + b"x" * 200_000 + b'"', "file_unreadable"),
+        (b'a,b\n1,"2\n3,4\n', "file_unreadable"),
     ],
 )
 def test_what_cannot_be_read_is_refused_by_name(content, code):

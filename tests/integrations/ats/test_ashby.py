@@ -465,6 +465,17 @@ def test_a_schedule_without_interview_events_has_no_time_to_tell():
     assert list(read(schedule(interviewEvents=[])).events) == []
 
 
+def test_a_complete_schedule_without_times_counts_once_however_often_it_is_updated():
+    told = {"status": "Complete", "interviewEvents": []}
+    events = [
+        read(schedule(**told, updatedAt=at)).events[0]
+        for at in ("2026-06-01T08:00:00.000Z", "2026-06-01T09:00:00.000Z")
+    ]
+
+    assert [one["type"] for one in events] == ["interview.completed"] * 2
+    assert events[0]["dedupe_key"] == events[1]["dedupe_key"]
+
+
 # ---- people ---------------------------------------------------------------------------------
 
 

@@ -223,6 +223,21 @@ async def test_people_jobs_and_reasons_are_asked_for_together():
     assert stub.asked("/v3/rejection_reasons")[0].query["include_defaults"] == ["true"]
 
 
+async def test_reasons_are_asked_for_by_what_an_application_says_of_itself():
+    rows = recorded("applications_rejected")
+    async with vendor_stub() as stub:
+        lay_lists(stub, hired=rows, in_process=rows)
+        facts, _ = await polled(stub)
+
+    found = [
+        understood(one).events[0] for one in facts
+        if one["kind"] == "application" and one["application"]["id"] == rows[0]["id"]
+    ]  # fmt: skip
+    assert len(found) == 3
+    assert found[0]["rejection"]["initiated_by"] == "company"
+    assert found[0] == found[1] == found[2]
+
+
 async def test_no_more_than_fifty_ids_fit_into_a_call():
     template = recorded("applications_rejected")[0]
     many = [{**template, "id": 1000 + n, "candidate_id": 100 + n} for n in range(120)]

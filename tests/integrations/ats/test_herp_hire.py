@@ -368,9 +368,32 @@ async def test_a_night_s_look_keeps_more_and_an_unreadable_time_counts_as_change
 
 
 @pytest.mark.anyio
-async def test_job_titles_are_a_bonus():
+@pytest.mark.parametrize("name", ["id", "requisitionId", "step", "status"])
+@pytest.mark.parametrize("value", [None, [], {}, 7, 1.5])
+async def test_an_entry_of_odd_types_costs_no_other(name, value):
+    listed = answer("candidacies_2")
+    odd = {**listed["candidacies"][-1], name: value}
+    jobs = answer("requisitions")
+    jobs["requisitions"].insert(0, {"id": value, "name": "x"})
+    async with vendor_stub() as stub, api_of(FAST, stub, NOW) as (api, connection):
+        lay_out(stub)
+        stub.lay("GET", "/hire/v1/requisitions", jobs)
+        stub.lay("GET", "/hire/v1/candidacies", {
+            "candidacies": [odd, *listed["candidacies"]], "hasNextPage": True,
+        })  # fmt: skip
+        page = await herp_hire.page(api, connection, WINDOW, None)
+
+    kinds = [one["kind"] for one in page.facts if one["application"] != odd]
+    assert kinds.count("application") >= len(listed["candidacies"])
+    assert page.cursor == {"page": 2}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("status", [404, 403])
+async def test_job_titles_are_a_bonus(status):
     async with vendor_stub() as stub, api_of(FAST, stub, NOW) as (api, connection):
         stub.lay("GET", "/hire/v1/candidacies", answer("candidacies_1"))
+        stub.lay("GET", "/hire/v1/requisitions", Said({}, status))
         first = await herp_hire.page(api, connection, WINDOW, None)
 
     assert first.facts[0]["job"] == {"id": "4ee22d29-8fde-401e-bf9e-779c8846b001", "name": None}

@@ -454,6 +454,21 @@ async def test_an_end_is_read_with_person_and_job():
 
 
 @pytest.mark.anyio
+async def test_a_job_we_may_not_read_keeps_nobody_waiting():
+    async with vendor_stub() as stub:
+        lay(stub)
+        stub.lay("GET", f"{CUSTOMER}/jobs/1181", Said(status=403))
+        found = await asked(stub, lambda api, at: icims_api.look_up(api, at, ABOUT))
+        stub.lay("GET", f"{CUSTOMER}/people/244", Said(status=403))
+        with pytest.raises(VendorRefused):
+            await asked(stub, lambda api, at: icims_api.look_up(api, at, ABOUT))
+
+    event = understood(json.loads(json.dumps(found))).events[0]
+    assert event["dedupe_key"] == KEY_OF_END
+    assert (event["job"]["external_id"], event["job"]["title"]) == ("1181", "法人営業")
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize("status", ["C2014", "C404"])
 async def test_what_goes_on_costs_one_call(status):
     async with vendor_stub() as stub:

@@ -136,6 +136,16 @@ def test_each_event_has_a_token_of_its_own():
     assert not lever.verify(found, seen(secrets=[""]))
 
 
+def test_another_event_s_token_among_the_plain_secrets_does_not_replace_the_own_one():
+    found, own = delivery(body_of("candidate_hired")), "the-token-of-its-own-event"
+    tokens = {"candidateHired": own, "candidateDeleted": KEY}
+
+    assert not lever.verify(found, seen(secrets_by_event=tokens, secrets=[own, KEY]))
+    assert lever.verify(found, seen(secrets_by_event={"candidateDeleted": KEY}, secrets=[KEY]))
+    same = dict.fromkeys(tokens, KEY)
+    assert lever.verify(found, seen(secrets_by_event=same, secrets=[KEY]))
+
+
 @pytest.mark.parametrize("what", ["token", "signature", "triggeredAt"])
 def test_one_flipped_byte_in_a_signed_field(what):
     raw = delivery(body_of("candidate_hired")).body
@@ -610,7 +620,9 @@ def test_interviews_as_they_stand():
     assert reading.events[0]["candidate"]["primary_email"] == "Hanako.Shiken@mail.example"
     assert reading.events[0]["application"]["status"] == "active"
     assert reading.events[0]["provider_event_id"] is None
-    assert list(reading.asides) == [Aside("interview_off", "5a7fe7e2-1111-4aaa-9bbb-0c0d0e0f3033", OPPORTUNITY)]
+    assert list(reading.asides) == [
+        Aside("interview_off", "5a7fe7e2-1111-4aaa-9bbb-0c0d0e0f3033", OPPORTUNITY)
+    ]
 
 
 def test_an_interview_is_over_at_its_end_or_without_one_at_its_start():
@@ -751,6 +763,23 @@ async def test_a_deletion_is_looked_into():
     assert (elsewhere["opportunity"], elsewhere["others"]) == (None, [{"id": "another"}])
     assert there["opportunity"]["id"] == OPPORTUNITY
     assert stub.asked("/v1/opportunities")[0].query["contact_id"] == [CONTACT]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("listed", "there"), [
+    ({"id": "another", "contact": CONTACT}, True),
+    ({"id": "another", "contact": {"id": CONTACT}}, True),
+    ({"id": "another", "contact": "somebody-else"}, False),
+    ({"id": "another", "contact": {"id": "somebody-else"}}, False),
+    ({"id": OPPORTUNITY, "contact": CONTACT}, False),
+])  # fmt: skip
+async def test_only_what_is_left_of_the_same_person_speaks_against_a_deletion(listed, there):
+    about = ask("candidate_deleted").about
+    async with vendor_stub() as stub, api_of(lever_api, stub, NOW) as (api, connection):
+        stub.lay("GET", "/v1/opportunities", {"data": [listed], "hasNext": False})
+        found = await lever_api.look_up(api, connection, about)
+
+    assert found["others"] == ([listed] if there else [])
 
 
 @pytest.mark.anyio

@@ -294,6 +294,20 @@ def test_one_id_among_the_relations_is_enough_to_read(changes):
     assert read(changed(**changes)).lookup is not None
 
 
+def test_with_the_person_in_it_a_body_counts_by_itself():
+    reading = read(changed(job="j", reject_reason=REASON), reason_map={REASON: "candidate"})
+
+    assert [event["type"] for event in reading.events] == ["application.withdrawn"]
+    assert (reading.events[0]["job"]["external_id"], reading.events[0]["job"]["title"]) == (
+        "j",
+        None,
+    )
+    assert reading.lookup.about == {"kind": "application", "application_id": APPLICATION}
+    unknown = read(changed(job="j", reject_reason=REASON)).events[0]
+    assert unknown["holds"] == ["reason_unclassified"]
+    assert list(read(changed(candidate=CANDIDATE)).events) == []
+
+
 def test_a_removed_application_is_no_statement_about_the_person():
     body = body_of("application_changed")
     body["hook"]["event"] = "Application.removed"
@@ -342,7 +356,7 @@ def test_a_scheduled_interview():
     reading = read(body_of("scheduled_interview_changed"))
     event = reading.events[0]
 
-    assert reading.as_of == NOW
+    assert reading.as_of == datetime(2026, 6, 1, 0, 0, tzinfo=UTC)
     assert event["type"] == "interview.scheduled"
     assert event["dedupe_key"] == (
         f"merge:ats_1:interview.scheduled:{APPLICATION}:2026-06-05T01:00:00Z"
@@ -353,6 +367,16 @@ def test_a_scheduled_interview():
         "external_id": INTERVIEW, "starts_at": "2026-06-05T01:00:00Z",
         "ends_at": "2026-06-05T02:00:00Z", "all_day": False, "status": "scheduled",
     }  # fmt: skip
+
+
+def test_of_two_deliveries_about_an_interview_the_later_changed_counts():
+    late = changed("scheduled_interview_changed", modified_at="2026-06-01T09:00:00+09:00")
+    unsaid = changed("scheduled_interview_changed", modified_at=None)
+
+    assert read(late).as_of == datetime(2026, 6, 1, 0, 0, tzinfo=UTC)
+    assert read(unsaid).as_of == NOW
+    with pytest.raises(Unreadable, match="^modified_at_malformed$"):
+        read(changed("scheduled_interview_changed", modified_at="2026-06-01T09:00:00"))
 
 
 @pytest.mark.parametrize(("changes", "kind", "occurred_at"), [
@@ -585,6 +609,17 @@ async def test_words_are_reasons_and_stages():
         ("status", STAGE, "active"), ("status", "s9", "hired"),
     ]  # fmt: skip
     assert stub.calls[0].query["include_deleted_data"] == ["true"]
+
+
+@pytest.mark.anyio
+async def test_a_row_that_says_nothing_costs_no_other_word():
+    rows = [{}, {"id": None, "name": "x"}, {"id": {}}, {"id": "r-1", "name": "辞退"}]
+    async with vendor_stub() as stub:
+        stub.lay("GET", "/api/ats/v1/reject-reasons", {"next": None, "results": rows})
+        stub.lay("GET", "/api/ats/v1/job-interview-stages", {"next": None, "results": []})
+        found = await asked(stub, merge_api.words)
+
+    assert found == [Word("reason", "r-1", "辞退", "candidate")]
 
 
 TOLD = WriteBack(APPLICATION, CANDIDATE, "Consent was given.", "career-relay")

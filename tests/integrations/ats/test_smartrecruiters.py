@@ -462,15 +462,23 @@ def test_active_again_after_an_end():
 
     assert [one["type"] for one in reading.events] == ["application.rejection_reverted"]
     assert reading.events[0]["occurred_at"] == "2026-06-03T01:00:00Z"
-    assert (reading.states, list(reading.asides)) == (True, [])
+    assert (reading.states, list(reading.asides)) == (True, [Aside("unhired", APPLICATION)])
     assert reading.as_of == datetime(2026, 6, 4, 1, 0, tzinfo=UTC)
 
 
-def test_active_and_never_ended_is_no_news():
-    found = facts("active")
-    found["applications"][0]["history"] = entries(("2026-05-12T00:15:31.000Z", "NEW"))
+@pytest.mark.parametrize("history", [
+    [("2026-05-12T00:15:31.000Z", "NEW")],
+    [("2026-06-01T01:00:00.000Z", "IN_REVIEW")],
+    [("2026-05-12T00:15:31.000Z", "NEW"), ("2026-06-01T00:00:00.000Z", "OFFERED")],
+])  # fmt: skip
+def test_active_as_of_now_whatever_end_the_history_does_not_know_of(history):
+    found = facts("active", fired_at="2026-06-02T00:59:00Z")
+    found["applications"][0]["history"] = entries(*history)
+    reading = understand(found)
 
-    assert list(understand(found).events) == []
+    assert [one["type"] for one in reading.events] == ["application.rejection_reverted"]
+    assert reading.events[0]["occurred_at"] == "2026-06-02T00:59:00Z"
+    assert reading.states
 
 
 def test_a_hire_taken_back():
@@ -480,7 +488,7 @@ def test_a_hire_taken_back():
     )
     reading = understand(found)
 
-    assert (list(reading.events), list(reading.asides)) == ([], [Aside("unhired", APPLICATION)])
+    assert (reading.states, list(reading.asides)) == (True, [Aside("unhired", APPLICATION)])
 
 
 def test_without_a_history_the_delivery_s_time_stands_in():

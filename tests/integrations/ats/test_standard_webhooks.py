@@ -209,6 +209,39 @@ def test_flags_of_the_person_and_the_job_are_holds():
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("emails", "stated", "found"), [
+    ([], "A@Mail.EXAMPLE", [("A@mail.example", "unknown", True)]),
+    (None, "a@mail.example", [("a@mail.example", "unknown", True)]),
+    ([{"value": "b@corp.example", "type": "work"}, {"value": "A@mail.example"}], "a@mail.example",
+     [("b@corp.example", "work", False), ("A@mail.example", "unknown", True)]),
+    ([{"value": "b@corp.example", "type": "work"}], "a@mail.example",
+     [("b@corp.example", "work", False), ("a@mail.example", "unknown", True)]),
+    ([{"value": "b@mail.example", "primary": True}, {"value": "a@mail.example"}], "a@mail.example",
+     [("b@mail.example", "unknown", True), ("a@mail.example", "unknown", False)]),
+    ([{"value": "b@mail.example"}], "nobody@", [("b@mail.example", "unknown", False)]),
+    ([], ["a@mail.example"], []),
+])  # fmt: skip
+def test_the_primary_address_may_be_told_beside_the_list(emails, stated, found):
+    data = someone(candidate={"external_id": "C", "emails": emails, "primary_email": stated})
+    event = only("application.rejected", {**data, **ended("company")})
+
+    told = [(one["value"], one["type"], one["primary"]) for one in event["candidate"]["emails"]]
+    assert told == found
+    first = next((value for value, _, primary in found if primary), None)
+    assert event["candidate"]["primary_email"] == (first or (found[0][0] if found else None))
+    assert event["holds"] == ([] if found else ["no_email"])
+
+
+@pytest.mark.parametrize("nothing", [{}, {"external_id": None, "title": None, "status": None}])
+def test_an_object_with_nothing_in_it_is_none(nothing):
+    data = someone(candidate=nothing, job=nothing, interview=nothing)
+    rejected = only("application.rejected", {**data, **ended("company")})
+    held = only("interview.completed", data)
+
+    assert (rejected["candidate"], rejected["job"], rejected["holds"]) == (None, None, ["no_email"])
+    assert (held["interview"], held["occurred_at"]) == (None, "2026-06-02T00:30:00Z")
+
+
 def test_an_interview():
     data = someone(interview={
         "external_id": "I-1", "starts_at": "2026-06-01T10:00:00+09:00",

@@ -396,6 +396,24 @@ def test_an_application_that_goes_on():
     assert reading.states is True
 
 
+def test_without_the_time_of_the_last_change_an_end_has_its_own():
+    def change(document):
+        for one in [document["data"], *document["included"]]:
+            one["attributes"].pop("updated-at", None)
+
+    reading, dated = understood(facts(change)), understood(facts())
+    assert list(reading.events) == list(dated.events)
+    assert reading.as_of == NOW
+
+    def goes_on(document):
+        change(document)
+        set_attribute("job-applications", rejected_at=None)(document)
+
+    reading = understood(facts(goes_on))
+    assert [one["type"] for one in reading.events] == ["application.rejection_reverted"]
+    assert (reading.events[0]["occurred_at"], reading.states) == ("2026-10-01T09:00:00Z", True)
+
+
 def test_a_stage_of_the_kind_hired_is_a_hire():
     def change(document):
         set_attribute("job-applications", rejected_at=None)(document)
@@ -442,7 +460,7 @@ def test_links_to_files_are_not_kept():
 @pytest.mark.parametrize(("kind", "values", "code"), [
     ("job-applications", {"rejected_at": "2026-10-01T10:00:00"}, "rejected_at_malformed"),
     ("job-applications", {"rejected_at": 7}, "rejected_at_malformed"),
-    ("job-applications", {"updated_at": None}, "updated_at_missing"),
+    ("job-applications", {"updated_at": "yesterday"}, "updated_at_malformed"),
     ("job-applications", {"sourced": "no"}, "sourced_malformed"),
     ("candidates", {"internal": 1}, "internal_malformed"),
     ("candidates", {"email": ["a@b.example"]}, "email_malformed"),

@@ -567,6 +567,17 @@ async def test_words_are_the_values_of_the_field():
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("listed", [None, True, 7, "x", {}, [7]])
+async def test_a_field_without_values_has_no_words(listed):
+    told = answer("fields")
+    for one in told["fields"]:
+        one["pick_list_values"] = listed
+    async with vendor_stub() as stub:
+        stub.lay("GET", f"{BASE}/settings/fields", told)
+        assert await asked(stub, zoho_recruit_api.words) == []
+
+
+@pytest.mark.anyio
 async def test_a_tag_and_a_note():
     told = WriteBack(APPLICATION, CANDIDATE, "Consent was given.", "career-relay")
     async with vendor_stub() as stub:
