@@ -10,7 +10,8 @@ what `tests/integrations/ats/test_fuzz.py` says; the first input that breaks it 
 
 Needs atheris, which is no dependency of the house (CPython up to 3.13, Linux or macOS):
 
-    python -m venv FOLDER && FOLDER/bin/pip install atheris -e . --group dev
+    python -m venv FOLDER
+    FOLDER/bin/pip install -r requirements.lock && FOLDER/bin/pip install atheris
     FOLDER/bin/python scripts/fuzz_ats.py lever shape -max_total_time=300
 """
 

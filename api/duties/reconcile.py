@@ -27,6 +27,8 @@ from domain.flows.poll_connection import JOB as POLL_JOB
 from domain.ports import Page, VendorDown, VendorMissing, VendorRefused
 from domain.store import find, lock
 
+_NO_ANSWER = (VendorDown, VendorRefused, VendorMissing)
+
 timer(
     "ats_poll.due_at", table="ats_poll", column="due_at", where="due_at IS NOT NULL",
     act=ask_for_poll, steps=False,
@@ -52,7 +54,7 @@ async def poll(runtime: Runtime, ids: list[str]) -> None:
             return
         try:
             page = await _page(runtime, step)
-        except (VendorDown, VendorRefused, VendorMissing) as why:
+        except _NO_ANSWER as why:
             async with runtime.database.transaction(company_id=company_id) as session:
                 await put_off_poll(
                     session, company_id, poll_id, code=getattr(why, "code", "api_missing"),
@@ -71,8 +73,15 @@ async def poll(runtime: Runtime, ids: list[str]) -> None:
 
 
 async def _page(runtime: Runtime, step: Step) -> Page:
-    async with asking(runtime, step.provider, step.connection) as (adapter, api):
-        return await adapter.page(api, step.connection, step.window, step.cursor)
+    """The next page. One that breaks us ends this attempt as a refusal would: HR sees it."""
+    try:
+        async with asking(runtime, step.provider, step.connection) as (adapter, api):
+            return await adapter.page(api, step.connection, step.window, step.cursor)
+    except _NO_ANSWER:
+        raise
+    except Exception as error:
+        say(error, "poll_broken", connection_id=step.connection.id)
+        raise VendorRefused("internal_error") from error
 
 
 async def _keep(
@@ -105,7 +114,7 @@ async def ask_interview(runtime: Runtime, ids: list[str]) -> None:
     try:
         async with asking(runtime, ask.provider, ask.connection) as (adapter, api):
             facts = await adapter.look_up(api, ask.connection, ask.lookup.about)
-    except (VendorDown, VendorRefused, VendorMissing):
+    except _NO_ANSWER:
         return
     await _keep(runtime, company_id, ask.connection.id, facts)
 
@@ -134,7 +143,7 @@ async def fetch_words(runtime: Runtime, ids: list[str]) -> None:
     try:
         async with asking(runtime, provider, view) as (adapter, api):
             words = await adapter.words(api, view)
-    except (VendorDown, VendorRefused, VendorMissing):
+    except _NO_ANSWER:
         return  # the poll meets the same trouble and shows it
     async with runtime.database.transaction(company_id=company_id) as session:
         connection = await lock(session, AtsConnection, company_id, connection_id)
@@ -154,7 +163,7 @@ async def leave(runtime: Runtime, ids: list[str]) -> None:
     try:
         async with asking(runtime, note.provider, note.connection) as (adapter, api):
             await adapter.write_back(api, note.connection, note.told)
-    except (VendorDown, VendorRefused, VendorMissing) as why:
+    except _NO_ANSWER as why:
         async with runtime.database.transaction(company_id=company_id) as session:
             await leave_note.note_refused(
                 session, company_id, note_id, code=getattr(why, "code", "api_missing"),

@@ -20,14 +20,15 @@ from domain.delivery import AtsConnection
 from domain.errors import NotFound, TryLater
 from domain.flows.keep_delivery import Arrival, keep_delivery
 from domain.ids import is_id
-from domain.ports import ConnectionView, Incoming, Sealer
+from domain.ports import AtsAdapter, ConnectionView, Incoming, Sealer
 from integrations.ats import cloudevents, icims
 
 router = APIRouter(tags=["ats"])
 PATH = "/v1/ats/{provider}/{connection_id}"
 
 _SECONDS = 2.0
-"""For how long a process may use a connection it looked up: a rotation is seen that much later."""
+"""For how long a process may use a connection it looked up: it refuses an old secret that much
+later. A new one counts at once, because what is not proven is looked up again."""
 _MOST = 10_000
 _BROKEN = (
     asyncpg.PostgresError,
@@ -138,16 +139,13 @@ async def receive(request: Request) -> Response:
             await request.body(), request.headers, runtime.clock(),
             path=request.url.path, query=request.url.query,
         )  # fmt: skip
-        greeting = adapter.greet(incoming, known.view)
-        if greeting is not None:
-            await _note(runtime, known, greeted_at=runtime.clock())
-            return Response(status_code=greeting.status, headers=dict(greeting.headers))
-        proven = adapter.verify(incoming, known.view)
-        if not (proven or await _by_our_token(request, known)):
-            await _note(
-                runtime, known, refused_signatures=col(AtsConnection.refused_signatures) + 1
-            )
-            return problem(adapter.BAD_SIGNATURE, "bad_signature", request=request)
+        if not adapter.verify(incoming, known.view):
+            # Another process may have changed the connection a moment ago: what stands counts.
+            connections(request).forget(connection_id)
+            known = await _door(request, provider, connection_id)
+            answer = await _unproven(request, adapter, incoming, known)
+            if answer is not None:
+                return answer
         arrival = Arrival(known.company_id, connection_id, provider, incoming)
         if await keep_delivery(runtime.database.run, runtime.tools.sealer, adapter, arrival):
             runtime.waker.soon()
@@ -162,6 +160,21 @@ async def _door(request: Request, provider: str, connection_id: str) -> Known:
     if known is None or not listens or known.provider != provider or not known.enabled:
         raise NotFound
     return known
+
+
+async def _unproven(
+    request: Request, adapter: AtsAdapter, incoming: Incoming, known: Known
+) -> Response | None:
+    """A handshake is answered, anything else refused; null if it is proven after all."""
+    runtime = deps.runtime(request)
+    greeting = adapter.greet(incoming, known.view)
+    if greeting is not None:
+        await _note(runtime, known, greeted_at=runtime.clock())
+        return Response(status_code=greeting.status, headers=dict(greeting.headers))
+    if adapter.verify(incoming, known.view) or await _by_our_token(request, known):
+        return None
+    await _note(runtime, known, refused_signatures=col(AtsConnection.refused_signatures) + 1)
+    return problem(adapter.BAD_SIGNATURE, "bad_signature", request=request)
 
 
 async def _by_our_token(request: Request, known: Known) -> bool:

@@ -86,12 +86,18 @@ async def apply_event(
     if await _is_no_news(session, company, said):
         return Applied()
     met = await meet_applicant.meet(session, tools, company, said, now)
-    overtaken = said.kind in OUTCOMES and change_outcome.is_overtaken(met.application, said, now)
+    anew = await _understood_anew(session, company, met.application, said)
+    overtaken = (
+        said.kind in OUTCOMES
+        and not anew
+        and change_outcome.is_overtaken(met.application, said, now)
+    )
     row = _row(company, said, met.application.id, now)
     row.effect = "overtaken" if overtaken else "applied"
     if said.kind in ENDED and met.application.outcome in {"rejected", "withdrawn"}:
         row.supersedes = met.application.last_event_key or None
-    noted = await _note(session, row, await note_interview.standing(session, met.application, said))
+    stands = await note_interview.standing(session, met.application, said)
+    noted = await _note(session, row, stands, anew)
     if noted is None:
         return Applied(None, met.candidate, met.application)
     event = {**said.event, "dedupe_key": noted.dedupe_key, "supersedes": noted.supersedes}
@@ -110,6 +116,22 @@ async def apply_event(
     emitted = event if noted.effect == "applied" else None
     effect = noted.effect if noted is row else "known"
     return Applied(emitted, met.candidate, met.application, effect, did)
+
+
+async def _understood_anew(
+    session: AsyncSession, company: Company, application: Application, said: Said
+) -> str:
+    """The key of what stands, if this very delivery said it: now that it is read otherwise.
+
+    The vendor has not changed its mind, the company its maps: the newer reading counts.
+    """
+    if said.kind not in OUTCOMES or not said.delivery_id or not application.last_event_key:
+        return ""
+    last = await session.get(AtsEvent, (company.id, application.last_event_key))
+    if last is None or last.delivery_id != said.delivery_id:
+        return ""
+    same = (last.type, last.meaning) == (said.kind, _meaning(said.event))
+    return "" if same else last.dedupe_key
 
 
 async def _is_no_news(session: AsyncSession, company: Company, said: Said) -> bool:
@@ -247,12 +269,15 @@ def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
 
 
-async def _note(session: AsyncSession, row: AtsEvent, stands: str = "") -> AtsEvent | None:
+async def _note(
+    session: AsyncSession, row: AtsEvent, stands: str = "", anew: str = ""
+) -> AtsEvent | None:
     """Write the event down once. Null: it was told before; another delivery's row is not returned.
 
     The same effect told differently, and later, is a correction: it gets a key of its own and
     names the event it corrects; so does an interview moved back to where it once was (`stands` is
-    the key of what holds now). The application is locked: nobody adds to the chain meanwhile.
+    the key of what holds now). `anew` is the key of what the same delivery was taken to say so far.
+    The application is locked: nobody adds to the chain meanwhile.
     """
     if await add_once(session, row):
         return row
@@ -260,12 +285,12 @@ async def _note(session: AsyncSession, row: AtsEvent, stands: str = "") -> AtsEv
     # Two interviews of one application may begin at the same time: the same key, not the same one.
     same = [one for one in chain if one.meaning[:_ABOUT] == row.meaning[:_ABOUT]]
     own = [one for one in same if _same_words(one, row)]
-    if own:
+    if own and not anew:
         return own[-1]
-    if same and not (_is_correction(same, row) or _moved_back(same, row, stands)):
+    if same and not (anew or _is_correction(same, row) or _moved_back(same, row, stands)):
         return None
     row.dedupe_key = f"{chain[0].dedupe_key}#{len(chain)}"
-    row.supersedes = same[-1].dedupe_key if same else None
+    row.supersedes = anew or (same[-1].dedupe_key if same else None)
     return row if await add_once(session, row) else None
 
 

@@ -30,9 +30,9 @@ _MAX_DEPTH = 40
 _RFC3339 = re.compile(
     r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:?\d{2})", re.ASCII
 )
-_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\u0080-\U0010ffff-]+"
-_LOCAL = re.compile(rf"{_ATOM}(\.{_ATOM})*")
-_CARRIER_LOCAL = re.compile(rf"({_ATOM}|\.)*{_ATOM}\.*")
+_CHAR = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\u0080-\U0010ffff-]"
+_LOCAL = re.compile(rf"{_CHAR}+(\.{_CHAR}+)*")
+_CARRIER_LOCAL = re.compile(rf"\.*{_CHAR}({_CHAR}|\.)*")
 _CARRIERS = ("docomo.ne.jp", "ezweb.ne.jp", "au.com")
 """Their old addresses with `..` or `.@` are real, though no standard allows them."""
 _LABEL = r"[a-z0-9\u0080-\U0010ffff]([a-z0-9\u0080-\U0010ffff-]{0,61}[a-z0-9\u0080-\U0010ffff])?"

@@ -2,8 +2,9 @@
 
 Anyone who has seen one delivery can put its three signed fields into another body. So a delivery
 only says where to look, and events are made of what the API answers (`lever_api`). Each event has
-a signature token of its own (`secrets_by_event`); the plain secrets are tried after it, but for the
-tokens of other events. There is no time window: the token is the delivery's id, and one seen before with another body is refused.
+a signature token of its own (`secrets_by_event`); the plain secrets are tried after it, but for
+the tokens of other events. There is no time window: the token is the delivery's id, and one seen
+before with another body is refused.
 """
 
 from collections.abc import Mapping, Sequence

@@ -34,8 +34,12 @@ def suggested_status(text: str) -> str | None:
 
 def _folded(text: str) -> str:
     """Full and half width, case, apostrophes, dashes and blanks made alike."""
-    plain = unicodedata.normalize("NFKC", text).casefold().replace("\u2019", "'")
+    plain = unicodedata.normalize("NFKC", text[:_LONGEST]).casefold().replace("\u2019", "'")
     return " ".join(re.sub(r"[-\u2010-\u2015_/|:]", " ", plain).split())
+
+
+_LONGEST = 500
+"""Characters of a reason that are looked at: no name of one is longer."""
 
 
 def _only_side(told: str, patterns: Iterable[tuple[str, re.Pattern[str]]]) -> str | None:

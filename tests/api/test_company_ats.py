@@ -417,6 +417,29 @@ async def test_a_replay_after_a_reason_turned_out_to_be_the_candidate_s(ats, hr)
     assert after[0][0]["supersedes"] == before[0][0]["dedupe_key"]
 
 
+async def test_a_mapping_corrected_again_and_again_counts_as_it_stands(ats, hr):
+    path = f"{CONNECTIONS}/{ats.world.connections['greenhouse'].id}"
+    await hr.patch(path, {"settings": {"reason_map": {"14": "candidate"}}})
+    await ats.greenhouse(sample("reject_candidate_no_reason_type"))
+    await work(ats.runtime)
+    (row,) = (await hr.get(DELIVERIES)).json()["data"]
+    stood, keys = [], []
+    for meaning in ("company", "candidate", "company", "company"):
+        await hr.patch(path, {"settings": {"reason_map": {"14": meaning}}})
+        await hr.post(f"{DELIVERIES}/{row['id']}/replay")
+        await work(ats.runtime)
+        (row,) = (await hr.get(DELIVERIES)).json()["data"]
+        (application,) = (await hr.get("/v1/company/applications")).json()["data"]
+        stood.append((application["outcome"], application["holds"]))
+        keys.append((row["events"][0]["dedupe_key"], row["events"][0]["supersedes"]))
+
+    # Once taken for a withdrawal, a person looks at it before the candidate is told anything.
+    again = ("rejected", ["reason_unclassified"])
+    assert stood == [again, ("withdrawn", []), again, again]
+    assert [new for new, _ in keys[:2]] == [old for _, old in keys[1:3]]
+    assert keys[2] == keys[3]
+
+
 async def test_a_failed_delivery_can_be_replayed(ats, hr, runtime, monkeypatch):
     adapter = runtime.tools.adapters["greenhouse"]
 

@@ -393,7 +393,7 @@ async def test_a_poll_cut_off_goes_on_where_it_stood(company_api, runtime, clock
 
 @pytest.mark.parametrize("status", [400, 404, 410])
 async def test_a_cursor_the_vendor_has_forgotten_is_not_asked_for_ever(
-    company_api, runtime, clock, world, stub, status
+    company_api, *, runtime, clock, world, stub, status
 ):
     first, second = (
         opportunity(number, archived=ended(at=NOW_MS - minutes(2))) for number in ("o-1", "o-2")

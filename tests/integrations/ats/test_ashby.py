@@ -168,7 +168,7 @@ def test_a_body_without_a_usable_id_has_none(body):
 
 def test_keys_that_could_never_verify_are_named():
     assert ashby.unusable([SECRET], []) is None
-    assert ashby.unusable(["short"], []) == "a secret needs at least 16 characters"
+    assert ashby.unusable(["short"], []) == "a secret needs at least 8 characters"
     assert ashby.unusable([], ["whpk_x"]) == "Ashby signs with a shared secret only"
 
 

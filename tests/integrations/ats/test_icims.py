@@ -191,7 +191,7 @@ def test_basic_credentials_by_any_of_the_secrets():
 def test_secrets_nobody_could_use():
     assert icims.unusable([KEY, "relay:a-long-password-1"], []) is None
     assert icims.unusable(["a-long-user-name-1:"], []) is not None
-    assert icims.unusable(["relay:short"], []) == "a secret needs at least 16 characters"
+    assert icims.unusable(["relay:short"], []) == "a secret needs at least 8 characters"
     assert icims.unusable([], ["whpk_x"]) == "iCIMS signs with a shared secret only"
 
 

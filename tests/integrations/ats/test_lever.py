@@ -213,7 +213,7 @@ def test_constants_and_keys():
     assert (lever.SUCCESS, lever.BAD_SIGNATURE, list(lever.HEADERS)) == (200, 401, [])
     assert lever.greet(delivery(b""), seen()) is None
     assert lever.unusable([KEY], []) is None
-    assert lever.unusable(["short"], []) == "a secret needs at least 16 characters"
+    assert lever.unusable(["short"], []) == "a secret needs at least 8 characters"
     assert lever.unusable([], ["key"]) == "Lever signs with a shared secret only"
 
 

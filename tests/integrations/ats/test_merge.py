@@ -149,7 +149,7 @@ def test_without_header_or_key_nothing_is_accepted():
 
 def test_keys_nobody_could_use():
     assert merge.unusable([KEY], []) is None
-    assert merge.unusable(["short"], []) == "a secret needs at least 16 characters"
+    assert merge.unusable(["short"], []) == "a secret needs at least 8 characters"
     assert merge.unusable([], ["whpk_x"]) == "Merge signs with a shared secret only"
 
 
@@ -375,7 +375,7 @@ def test_of_two_deliveries_about_an_interview_the_later_changed_counts():
 
     assert read(late).as_of == datetime(2026, 6, 1, 0, 0, tzinfo=UTC)
     assert read(unsaid).as_of == NOW
-    with pytest.raises(Unreadable, match="^modified_at_malformed$"):
+    with pytest.raises(Unreadable, match=r"^modified_at_malformed$"):
         read(changed("scheduled_interview_changed", modified_at="2026-06-01T09:00:00"))
 
 

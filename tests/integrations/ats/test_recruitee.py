@@ -113,7 +113,7 @@ def test_malformed_headers(header):
 
 def test_keys_that_could_never_verify():
     assert adapter.unusable([SECRET], []) is None
-    assert adapter.unusable(["short"], []) == "a secret needs at least 16 characters"
+    assert adapter.unusable(["short"], []) == "a secret needs at least 8 characters"
     assert adapter.unusable([], ["whpk_x"]) == "Recruitee signs with a shared secret only"
 
 

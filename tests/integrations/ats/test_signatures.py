@@ -298,7 +298,7 @@ def test_a_shared_secret_does_not_verify_the_other_version():
 
 def test_keys_that_could_never_verify_are_named():
     assert greenhouse.unusable([GH_SECRET], []) is None
-    assert greenhouse.unusable(["short"], []) == "a secret needs at least 16 characters"
+    assert greenhouse.unusable(["short"], []) == "a secret needs at least 8 characters"
     assert greenhouse.unusable([], ["whpk_x"]) == "Greenhouse signs with a shared secret only"
     assert standard.unusable([SW_SECRET], []) is None
     assert standard.unusable(["whsec_zz"], []) == (

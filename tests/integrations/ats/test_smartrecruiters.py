@@ -219,7 +219,7 @@ def test_constants_and_keys():
     assert smartrecruiters.delivery_id(signed(RAW)) == "ev-1"
     assert smartrecruiters.delivery_id(Incoming(b"", {}, NOW)) is None
     assert smartrecruiters.unusable([KEY], []) is None
-    assert smartrecruiters.unusable(["short"], []) == "a secret needs at least 16 characters"
+    assert smartrecruiters.unusable(["short"], []) == "a secret needs at least 8 characters"
     assert smartrecruiters.unusable([], ["x"]) == "SmartRecruiters signs with a shared secret only"
     kept = set(smartrecruiters.HEADERS)
     assert kept == {"event-id", "event-name", "event-version", "link", "smartrecruiters-timestamp"}

@@ -183,7 +183,7 @@ def test_what_claims_v2_is_let_in_by_no_weaker_scheme():
 
 def test_keys_that_could_never_verify():
     assert adapter.unusable([KEY], []) is None
-    assert adapter.unusable(["short"], []) == "a secret needs at least 16 characters"
+    assert adapter.unusable(["short"], []) == "a secret needs at least 8 characters"
     assert adapter.unusable([], ["whpk_x"]) == "Teamtailor signs with a shared secret only"
 
 

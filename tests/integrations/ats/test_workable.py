@@ -162,7 +162,7 @@ def test_only_200_counts_and_there_is_no_handshake():
 
 def test_keys_that_could_never_verify_are_named():
     assert workable.unusable([SECRET], []) is None
-    assert workable.unusable(["short"], []) == "a secret needs at least 16 characters"
+    assert workable.unusable(["short"], []) == "a secret needs at least 8 characters"
     assert workable.unusable([], ["whpk_x"]) == "Workable signs with a shared secret only"
 
 

@@ -105,7 +105,7 @@ def test_a_body_written_anew_still_holds_since_only_the_token_counts():
 
 def test_tokens_nobody_could_use():
     assert zoho_recruit.unusable([TOKEN], []) is None
-    assert zoho_recruit.unusable(["short"], []) == "a secret needs at least 16 characters"
+    assert zoho_recruit.unusable(["short"], []) == "a secret needs at least 8 characters"
     assert zoho_recruit.unusable([], ["k"]) == "Zoho Recruit signs with a shared secret only"
 
 
