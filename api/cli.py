@@ -6,6 +6,7 @@ import sys
 from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from datetime import date, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,11 +20,13 @@ from api.import_cli import Wish, run_import
 from api.runtime import Runtime, app_password, owner_url
 from api.settings import Settings
 from domain import jobs as queue
+from domain.errors import Conflict, NotFound
 from domain.flows import open_account
 from domain.flows import rotate_keys as rotate
-from domain.flows.replay_range import replay_range
+from domain.flows.replay_range import replay_one, replay_range
 from domain.flows.verify_consents import Evidence, verify_consents
 from domain.flows.verify_ledger import Report, missing_guards, verify
+from domain.ids import is_id
 
 # Typer's own tracebacks print variables, and those hold secrets.
 cli = typer.Typer(
@@ -218,38 +221,73 @@ def import_(
     raise typer.Exit(_run(run_import(_runtime(), console, wish)))
 
 
+def _moment(told: str) -> datetime:
+    """A moment with its zone: without one, nobody knows which it is."""
+    try:
+        moment = datetime.fromisoformat(told)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        message = f"{told}: not like 2026-11-02T09:00:00+09:00"
+        raise typer.BadParameter(message)
+    return moment
+
+
+class _Which(StrEnum):
+    """Which deliveries are read again."""
+
+    FAILED = "failed"
+    IGNORED = "ignored"
+    PROCESSED = "processed"
+    ALL = "all"
+
+
+Moment = Annotated[datetime | None, typer.Option(parser=_moment, metavar="RFC3339")]
+
+
 @cli.command()
 def replay(
-    connection_id: Annotated[str, typer.Argument(help="The ATS connection (ats_…).")],
-    status: Annotated[str, typer.Option(help="Which: failed, ignored or all.")] = "failed",
-    since: Annotated[
-        str | None, typer.Option(help="Received from this moment on (RFC 3339).")
-    ] = None,
-    until: Annotated[str | None, typer.Option(help="Received before this moment.")] = None,
+    what: Annotated[
+        str, typer.Argument(help="A delivery (dlv_…), or a connection (ats_…): all of its.")
+    ],
+    status: Annotated[_Which, typer.Option(help="Which of a connection's.")] = _Which.FAILED,
+    since: Moment = None,
+    until: Moment = None,
 ) -> None:
-    """Read kept deliveries again, e.g. after a mapping was corrected. Effects happen once."""
-    first, last = (datetime.fromisoformat(one) if one else None for one in (since, until))
-    chosen = None if status == "all" else status
-    done = _run(_replay(_runtime(), connection_id, chosen, (first, last)))
+    """Read kept deliveries again, e.g. after a mapping was corrected. Effects happen once.
+
+    Of a connection, those received from `since` on and before `until`.
+    """
+    try:
+        done = _run(_replay(_runtime(), what, status, (since, until)))
+    except (NotFound, Conflict) as why:
+        console.print(f"[red]{what}: {why.code}[/]")
+        raise typer.Exit(1) from None
     console.print(f"{done} deliveries are read again.")
 
 
 async def _replay(
     runtime: Runtime,
-    connection_id: str,
-    status: str | None,
+    what: str,
+    which: _Which,
     span: tuple[datetime | None, datetime | None],
 ) -> int:
-    done, after = 0, ""
-    while True:
-        async with runtime.database.transaction() as db:
-            page = await replay_range(
-                db, connection_id, status=status, span=span, after=after, now=runtime.clock()
-            )
-        if not page:
-            await runtime.database.close()
-            return done
-        done, after = done + len(page), page[-1]
+    status = None if which is _Which.ALL else which.value
+    try:
+        if is_id(what, "dlv"):
+            async with runtime.database.transaction() as db:
+                await replay_one(db, what, runtime.clock())
+            return 1
+        done, page = 0, [""]
+        while page:
+            async with runtime.database.transaction() as db:
+                page = await replay_range(
+                    db, what, status=status, span=span, after=page[-1], now=runtime.clock()
+                )
+            done += len(page)
+        return done
+    finally:
+        await runtime.database.close()
 
 
 @ledger.command("verify")

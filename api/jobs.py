@@ -17,6 +17,7 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.runtime import Runtime
+from domain.flows.import_file import JOB as IMPORT
 
 Handler = Callable[[Runtime, list[str]], Awaitable[None]]
 """What to do with the ids of a job's payload (the tenant's id first)."""
@@ -106,8 +107,12 @@ async def run_now(runtime: Runtime, name: str, *ids: str) -> None:
 
 
 async def waiting(session: AsyncSession) -> int:
-    """How many jobs are queued or in hand."""
+    """How many jobs are queued or in hand; a long import is not waited for."""
     found = await session.execute(
-        text("SELECT count(*) FROM pgq.pgqueuer WHERE status IN ('queued', 'picked')")
+        text(
+            "SELECT count(*) FROM pgq.pgqueuer"
+            " WHERE status IN ('queued', 'picked') AND entrypoint <> :long"
+        ),
+        {"long": IMPORT},
     )
     return int(found.scalar_one())

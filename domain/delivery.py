@@ -47,6 +47,9 @@ class Delivery(Row, table=True):
     to nobody we know. While an answer of the vendor's API is missing it is the next try.
 
     `origin` is `poll` for what we found by asking; its body are the facts the vendor's API gave.
+    `also_about` names the others where one delivery speaks of several people: erasing any of them
+    empties it.
+
     `nonce` is set where a vendor signs only its id of a delivery, not the body. `effects` tells
     what each event did, without personal data.
     """
@@ -69,6 +72,10 @@ class Delivery(Row, table=True):
         ),
         Index("ix_delivery_failed", "company_id", "connection_id", "id",
               postgresql_where="status = 'failed'"),
+        Index(
+            "ix_delivery_also_about", "also_about", postgresql_using="gin",
+            postgresql_ops={"also_about": "jsonb_path_ops"}, postgresql_where="also_about <> '[]'",
+        ),
         Index("ix_delivery_look_at", "look_at", postgresql_where="look_at IS NOT NULL"),
     )  # fmt: skip
 
@@ -81,6 +88,7 @@ class Delivery(Row, table=True):
     key: bytes
     nonce: bytes | None = None
     candidate_id: str | None = None
+    also_about: list[str] = document(default_factory=list)
     body: bytes | None = None
     headers: bytes | None = None
     status: str = "received"

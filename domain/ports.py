@@ -185,6 +185,8 @@ class Reading(Masked):
     undated: bool = False
     unmapped: Sequence["Word"] = ()
     """The vendor's words in it that have no meaning of ours yet."""
+    said_at: Mapping[str, datetime] = field(default_factory=dict)
+    """By dedupe key, where the statements of one delivery were made at different times."""
 
 
 class AtsAdapter(Protocol):

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from api.auth import Caller, company
-from api.deps import Db, Kit, Now
+from api.deps import Db, Kit, Now, Process
 from api.errors import problems
 from api.idempotency import Once
 from api.routes.ats import connections
@@ -26,7 +26,7 @@ from api.shapes import (
     page_of,
 )
 from domain.delivery import AtsConnection, Delivery
-from domain.errors import Conflict, NotFound
+from domain.errors import Conflict, Invalid, NotFound
 from domain.flows import open_account
 from domain.flows.change_connection import begin_asking, change_connection, check_keys
 from domain.flows.map_words import MAPS
@@ -38,6 +38,7 @@ from domain.ports import Tools
 from domain.store import find
 from domain.views import connections as view
 from domain.views.deliveries import events_of
+from integrations.safe_http import UnsafeAddress, check_target
 
 router = APIRouter(prefix="/v1/company/ats", tags=["ats"])
 
@@ -251,9 +252,21 @@ async def poll(
 
 @router.post("/connections", status_code=201, responses=problems(400, 401, 403, 409, 422, 429))
 async def create_connection(
-    *, told: ConnectionIn, caller: Writer, db: Db, tools: Kit, now: Now, once: Once
+    *,
+    told: ConnectionIn,
+    caller: Writer,
+    db: Db,
+    tools: Kit,
+    now: Now,
+    once: Once,
+    process: Process,
 ) -> ConnectionOut:
-    """Connect an ATS. The answer has the URL to configure there; secrets are not shown again."""
+    """Connect an ATS. The answer has the URL to configure there; secrets are not shown again.
+
+    An `api_base` that is not https, or whose host has addresses that are not public, is refused
+    (`url_refused`).
+    """
+    await _check_base(process, told.settings)
 
     async def run() -> ConnectionOut:
         check_keys(tools, told.provider, told.secrets, told.public_keys)
@@ -285,8 +298,10 @@ async def update_connection(
     tools: Kit,
     now: Now,
     request: Request,
+    process: Process,
 ) -> ConnectionOut:
     """Rotate secrets, rename, switch off or on, map words. Takes effect within seconds."""
+    await _check_base(process, told.settings)
     change = told.model_dump(exclude_unset=True)
     change = {name: value for name, value in change.items() if value is not None}
     made = await change_connection(
@@ -372,6 +387,17 @@ async def replay(
 def _delivery(row: Delivery, events: list[dict[str, Any]]) -> DeliveryOut:
     names = set(DeliveryOut.model_fields) - {"events"}
     return DeliveryOut(events=events, **{name: getattr(row, name) for name in names})
+
+
+async def _check_base(process: Process, settings: SettingsIn | None) -> None:
+    """What `settings.api_base` names is called with the credential: never our own network."""
+    if settings is None or not settings.api_base:
+        return
+    try:
+        private = process.settings.allow_private_networks
+        await check_target(settings.api_base, allow_private=private)
+    except UnsafeAddress as error:
+        raise Invalid(str(error), code="url_refused") from None
 
 
 async def _connection(session: AsyncSession, caller: Caller, connection_id: str) -> AtsConnection:

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Text, any_, func, literal
+from sqlalchemy import ColumnElement, Text, any_, func, literal, or_
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 
 from domain.application import Application
@@ -50,6 +51,8 @@ class Said:
     settings: Mapping[str, Any] = field(default_factory=dict)
     states: bool = False
     undated: bool = False
+    long_past: bool = False
+    """It happened so long before the connection that the company has told the person since."""
 
     @property
     def kind(self) -> str:
@@ -198,12 +201,22 @@ async def _joined(
 ) -> Candidate:
     """The person with what we noted without the number of applications the vendor names as theirs.
 
-    Who has another number is somebody else to us, whatever the list says.
+    Who has another number is somebody else to us, whatever the list says; but where the vendor
+    names an application instead of a person, its person is meant, who has no other.
     """
     numbers = (said.event["deletion"] or {}).get("application_external_ids") or []
     of_candidate = (col(Application.company_id) == col(Candidate.company_id)) & (
         col(Application.candidate_id) == col(Candidate.id)
     )
+    theirs: ColumnElement[bool] = col(Candidate.external_id).is_(None)
+    if said.event["candidate"]["external_id"] in numbers:
+        other = aliased(Application)
+        has_others = select(other.id).where(
+            col(other.company_id) == company.id,
+            col(other.candidate_id) == col(Candidate.id),
+            col(other.external_id).not_in(numbers),
+        )
+        theirs = or_(theirs, ~has_others.exists())
     wanted = (
         select(Candidate)
         .join(Application, of_candidate)
@@ -211,7 +224,7 @@ async def _joined(
             col(Application.company_id) == company.id,
             col(Application.connection_id) == said.connection_id,
             col(Application.external_id) == any_(literal(numbers, ARRAY(Text))),
-            col(Candidate.external_id).is_(None),
+            theirs,
             col(Candidate.erased_at).is_(None),
         )
         .order_by(col(Candidate.id))

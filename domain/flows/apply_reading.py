@@ -1,7 +1,8 @@
 """Apply what a delivery or a poll was understood to say, and tell what came of it."""
 
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,6 +15,10 @@ from domain.flows.note_interview import call_off
 from domain.ports import Aside, Reading, Tools
 from domain.vendor import OVERLAP
 
+LONG_PAST = timedelta(days=30)
+"""Vendors send an application again when anything about it is edited, also one that ended long ago.
+"""
+
 
 @dataclass
 class Done:
@@ -25,8 +30,13 @@ class Done:
 
     emitted: list[dict[str, Any]] = field(default_factory=list)
     effects: list[dict[str, Any]] = field(default_factory=list)
-    candidate: Candidate | None = None
+    people: list[Candidate] = field(default_factory=list)
     changed: bool = False
+
+    def meet(self, person: Candidate | None) -> None:
+        """Whom one of the events is about."""
+        if person is not None and all(one.id != person.id for one in self.people):
+            self.people.append(person)
 
     @property
     def news(self) -> bool:
@@ -51,16 +61,17 @@ async def apply_reading(
     for event in reading.events:
         said = Said(
             event=event,
-            as_of=reading.as_of or at,
+            as_of=reading.said_at.get(event["dedupe_key"]) or reading.as_of or at,
             provider=provider,
             connection_id=connection.id,
             delivery_id=delivery_id,
             settings=connection.settings,
             states=reading.states,
             undated=reading.undated,
+            long_past=connection.created_at - LONG_PAST > _when(event),
         )
         applied = await apply_event(session, tools, company, said, now)
-        done.candidate = applied.candidate or done.candidate
+        done.meet(applied.candidate)
         done.emitted += [applied.event] if applied.event else []
         done.effects.append(_effect(said, applied))
     for aside in reading.asides:
@@ -78,15 +89,16 @@ def since_connected(reading: Reading, connection: AtsConnection) -> Reading:
     first = connection.created_at - OVERLAP
     events = []
     for event in reading.events:
-        before = datetime.fromisoformat(event["occurred_at"]) < first
+        before = _when(event) < first
         if before and event["type"] == "interview.completed":
             continue
         held = before and event["type"] == "application.rejected"
         events.append({**event, "holds": [*event["holds"], "history"]} if held else event)
-    return Reading(
-        reading.provider_event, events, reading.as_of, reading.asides,
-        states=reading.states, undated=reading.undated,
-    )  # fmt: skip
+    return replace(reading, events=events)
+
+
+def _when(event: Mapping[str, Any]) -> datetime:
+    return datetime.fromisoformat(event["occurred_at"])
 
 
 def _effect(said: Said, applied: Any) -> dict[str, Any]:

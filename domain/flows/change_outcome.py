@@ -121,6 +121,8 @@ def _take_reason(application: Application, said: "Said", before: str) -> None:
     application.not_before = datetime.fromisoformat(until) if until else None
     application.cleared_holds = [one for one in application.cleared_holds if one not in OF_DECISION]
     told = list(said.event["holds"])
+    if said.long_past and application.outcome == "rejected":
+        told.append("history")
     if before == "withdrawn" and application.outcome == "rejected":
         # Two statements contradict each other about who ended it: a person decides.
         told.append("reason_unclassified")

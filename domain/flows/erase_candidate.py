@@ -6,7 +6,7 @@ name in them lies under the other key until its own date), ledger and audit.
 
 from datetime import datetime
 
-from sqlalchemy import update
+from sqlalchemy import and_, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
@@ -68,11 +68,18 @@ async def _empty(session: AsyncSession, candidate: Candidate, now: datetime) -> 
         .values(state="cancelled", retry_at=None)
     )
     await session.execute(update(Mail).where(*theirs).values(sealed=None))
-    await session.execute(
-        update(Delivery)
-        .where(col(Delivery.company_id) == company_id, col(Delivery.candidate_id) == candidate_id)
-        .values(body=None, headers=None, events=None)
-    )
+    for about_them in (
+        col(Delivery.candidate_id) == candidate_id,
+        and_(
+            text("also_about <> '[]'"),
+            col(Delivery.also_about).contains([candidate_id]),
+        ),
+    ):
+        await session.execute(
+            update(Delivery)
+            .where(col(Delivery.company_id) == company_id, about_them)
+            .values(body=None, headers=None, events=None)
+        )
     await session.execute(
         update(Notice)
         .where(col(Notice.company_id) == company_id, col(Notice.candidate_id) == candidate_id)

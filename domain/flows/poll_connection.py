@@ -42,7 +42,9 @@ JOB = "ats.poll"
 ASK_JOB = "ats.interview"
 NIGHT = time(2, 0)
 """When the look at thirty days begins (JST); spread over an hour, connection by connection."""
-_CURSOR_LOST = {"api_refused", "api_missing", "api_paging_stuck"}
+_CURSOR_LOST = {
+    "api_refused", "api_missing", "api_paging_stuck", "api_unauthorised", "internal_error",
+}  # fmt: skip
 _ASKED_FOR = timedelta(days=2)
 _ASK_AGAIN = timedelta(minutes=30)
 
@@ -142,10 +144,11 @@ async def end_step(
 ) -> bool:
     """Keep where the poll stands after a page; true while it goes on. The next page is due now."""
     poll = await lock(session, AtsPoll, company_id, poll_id)
-    poll.cursor, poll.failures, poll.error = cursor, 0, None
+    poll.cursor = cursor
     poll.found += found
     poll.due_at = now
-    if cursor is None:
+    if cursor is None:  # not before the end: the first pages may go well again and again
+        poll.failures, poll.error = 0, None
         every = tools.apis[await _provider(session, poll)].POLL_EVERY
         night = next_night(poll.connection_id, now)
         poll.due_at = night if poll.kind == "full" else now + every
@@ -168,7 +171,8 @@ async def put_off_poll(
     poll.failures, poll.error = poll.failures + 1, code
     poll.due_at = now + back_off(poll.failures, retry_after)
     if code in _CURSOR_LOST:
-        poll.cursor = None  # perhaps one the vendor has forgotten: begin the same window again
+        # The vendor has forgotten it, or refuses one part of many: the others are asked once more.
+        poll.cursor = None
     session.add(poll)
 
 
@@ -189,7 +193,7 @@ async def keep_found(
     connection = await find(session, AtsConnection, company_id, connection_id)
     assert connection is not None
     api = tools.apis[connection.provider]
-    body = json.dumps(facts, ensure_ascii=False, sort_keys=True).encode()
+    body = json.dumps(facts, sort_keys=True).encode()
     delivery = _found(tools, connection, body, now)
     try:
         reading = api.understand(facts, Incoming(b"", {}, now), view_of(connection), POLLED)
@@ -207,7 +211,7 @@ async def keep_found(
     delivery.status, delivery.processed_at, delivery.effects = "processed", now, done.effects
     session.add(delivery)
     await session.flush()
-    await keep_result(session, tools.sealer, delivery, done.candidate, done.emitted)
+    await keep_result(session, tools.sealer, delivery, done.people, done.emitted)
     return any(one["effect"] == "applied" and one["type"] in ENDED for one in done.effects)
 
 
@@ -223,7 +227,7 @@ async def keep_broken(
     """Understanding it broke us: kept like a delivery that failed, once."""
     connection = await find(session, AtsConnection, company_id, connection_id)
     assert connection is not None
-    body = json.dumps(facts, ensure_ascii=False, sort_keys=True).encode()
+    body = json.dumps(facts, sort_keys=True).encode()
     await _keep_unread(session, _found(tools, connection, body, now), body, "internal_error", now)
 
 

@@ -15,9 +15,11 @@ from sqlmodel import col, select
 
 from domain.application import Application
 from domain.candidate import Candidate
+from domain.company import Company
 from domain.deadline import Deadline
 from domain.flows.leave_note import note_for_vendor
 from domain.flows.open_notice import cancel_notice, meet_deadlines
+from domain.flows.say_too_late import say_too_late
 from domain.flows.write_mail import SAFETY_NET, open_mail
 from domain.invitation import Invitation
 from domain.jobs import later
@@ -77,6 +79,16 @@ async def mail_sent(
                 session, tools, tenant_id, notice.application_id,
                 kind="told", about=notice.id, now=now,
             )  # fmt: skip
+        if notice.kind == "rejected":
+            await _too_late(session, tools, notice, now)
+
+
+async def _too_late(session: AsyncSession, tools: Tools, notice: Notice, now: datetime) -> None:
+    """The decision was taken back while the mail was under way."""
+    application = await find(session, Application, notice.company_id, notice.application_id)
+    if application is not None and application.outcome != "rejected":
+        company = await session.get_one(Company, notice.company_id)
+        await say_too_late(session, tools, company, application, now)
 
 
 async def mail_refused(

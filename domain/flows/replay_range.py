@@ -6,6 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from domain.access import as_company, as_system
+from domain.company import Company
 from domain.delivery import AtsConnection, Delivery
 from domain.errors import NotFound
 from domain.flows.replay_delivery import replay_delivery
@@ -36,6 +37,19 @@ async def ask_for_replay(
     first, last = span
     ends = (first.isoformat() if first else ANY, (last or now).isoformat())
     await later(session, JOB, company_id, connection_id, status or ANY, *ends)
+
+
+async def replay_one(session: AsyncSession, delivery_id: str, now: datetime) -> None:
+    """For an operator, who knows no company: one delivery by its number."""
+    async with as_system(session):
+        # Through the companies: a number alone leads no index to its delivery.
+        same = (col(Delivery.company_id) == col(Company.id)) & (col(Delivery.id) == delivery_id)
+        there = select(Company.id).join(Delivery, same)
+        company_id = (await session.scalars(there)).first()
+    if company_id is None:
+        raise NotFound
+    await as_company(session, company_id)
+    await replay_delivery(session, company_id, delivery_id, now)
 
 
 async def replay_range(

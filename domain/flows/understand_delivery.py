@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -202,22 +202,25 @@ async def _apply(session: AsyncSession, tools: Tools, told: _Told, *, now: datet
     )  # fmt: skip
     delivery.status = "processed" if done.emitted or done.changed else "ignored"
     delivery.error, delivery.processed_at, delivery.effects = None, now, done.effects
-    await keep_result(session, tools.sealer, delivery, done.candidate, done.emitted)
+    await keep_result(session, tools.sealer, delivery, done.people, done.emitted)
 
 
 async def keep_result(
     session: AsyncSession,
     sealer: Sealer,
     delivery: Delivery,
-    candidate: Candidate | None,
+    people: Sequence[Candidate],
     emitted: list[dict[str, Any]],
 ) -> None:
     """Put body and events under the person's own key, or keep them for thirty days at most.
 
-    About a person who was erased only what names nobody is kept.
+    About people of whom one was erased only what names nobody is kept.
     """
     about = events_about(delivery.id)
-    if candidate is not None and candidate.erased_at is None:
+    if not people and delivery.candidate_id is not None:  # read again, and no news any more
+        people = [await session.get_one(Candidate, (delivery.company_id, delivery.candidate_id))]
+    if people and all(one.erased_at is None for one in people):
+        candidate = people[0]
         # Byte for byte as it came (it may be packed): latin-1 has a letter for each.
         body = (await open_delivery(session, sealer, delivery)).body.decode("latin-1")
         delivery.body = await vault.seal(
@@ -227,9 +230,10 @@ async def keep_result(
             session, sealer, candidate, "profile", emitted, about=about
         )
         delivery.candidate_id, delivery.look_at = candidate.id, None
+        delivery.also_about = [one.id for one in people[1:]]
         session.add(delivery)
         return
-    if candidate is not None:
+    if people:
         delivery.body = delivery.headers = delivery.candidate_id = None
         emitted = [without_person(event) for event in emitted]
     assert delivery.processed_at is not None

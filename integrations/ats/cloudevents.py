@@ -132,13 +132,14 @@ def read(incoming: Incoming, connection: ConnectionView) -> Reading:
     """Translate one delivery. Types that are not ours make no event."""
     if _mode(incoming) == _BATCHED and connection.settings.get("batched") is not True:
         raise Unreadable("batch_not_agreed")
-    name, made, times = None, [], []
+    name, made, times = None, [], {}
     for attributes, data in _events(incoming):
         name, told = _told(attributes, data, connection, binary=_is_binary(incoming))
         if told is not None:
-            made.append(told.event(incoming))
-            times.append(told.at)
-    return Reading(name, made, max(times, default=None))
+            event = told.event(incoming)
+            made.append(event)
+            times[event["dedupe_key"]] = told.at
+    return Reading(name, made, max(times.values(), default=None), said_at=times)
 
 
 def _told(

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from hashlib import sha256
 
 SHORTEST_SECRET = 8
-"""Most secrets are made by the vendor, and no vendor states a length: only the absurd is refused."""
+"""Most secrets are made by the vendor, and none states a length: only the absurd is refused."""
 
 
 def hex_digest(secret: str, message: bytes) -> bytes:

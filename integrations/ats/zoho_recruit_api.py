@@ -282,16 +282,19 @@ def understand(
 
 
 def _together(readings: list[Reading], told: "_Told") -> Reading:
-    """What one hint named, in one reading: as old as the oldest of it."""
-    times = [one.as_of for one in readings if one.as_of is not None]
+    """What one hint named, in one reading."""
+    times = {
+        event["dedupe_key"]: one.as_of for one in readings for event in one.events if one.as_of
+    }
     return Reading(
         told.name,
         [event for one in readings for event in one.events],
-        min(times, default=None),
+        min((one.as_of for one in readings if one.as_of is not None), default=None),
         [aside for one in readings for aside in one.asides],
         states=any(one.states for one in readings),
         undated=any(one.undated for one in readings),
         unmapped=[word for one in readings for word in one.unmapped],
+        said_at=times,
     )
 
 

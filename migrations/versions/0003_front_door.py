@@ -48,6 +48,11 @@ def deliveries() -> None:
     op.add_column(
         "delivery", sa.Column("attempts", sa.Integer(), nullable=False, server_default="0")
     )
+    op.add_column("delivery", sa.Column("also_about", JSONB(), nullable=False, server_default="[]"))
+    op.create_index(
+        "ix_delivery_also_about", "delivery", ["also_about"], postgresql_using="gin",
+        postgresql_ops={"also_about": "jsonb_path_ops"}, postgresql_where="also_about <> '[]'",
+    )  # fmt: skip
     op.create_check_constraint("origin", "delivery", "origin IN ('webhook', 'poll')")
     op.create_index(
         "ix_delivery_nonce", "delivery", ["company_id", "connection_id", "nonce"],
@@ -172,8 +177,9 @@ def downgrade() -> None:
     op.drop_column("interview", "ask_at")
     op.drop_column("interview", "last_event_key")
     op.drop_index("ix_delivery_failed", table_name="delivery")
+    op.drop_index("ix_delivery_also_about", table_name="delivery")
     op.drop_index("ix_delivery_nonce", table_name="delivery")
     op.drop_constraint("ck_delivery_origin", "delivery")
-    for column in ("origin", "nonce", "effects", "attempts"):
+    for column in ("origin", "nonce", "effects", "attempts", "also_about"):
         op.drop_column("delivery", column)
     op.drop_column("ats_connection", "greeted_at")

@@ -12,6 +12,7 @@ from sqlalchemy import select, text, update
 
 from api.app import create_app
 from api.routes import ats as door
+from domain.ats_secrets import seal_secrets
 from domain.delivery import AtsConnection, Delivery
 from domain.flows import open_account
 from integrations.ats import ADAPTERS, APIS
@@ -481,6 +482,27 @@ async def test_nobody_else_shakes_hands(ats, senders):
         answer = await send(ats, senders[provider], b"", {"x-hook-secret": "hand-shake-1"})
         assert answer.status_code == ANSWERS[provider][1]
         assert "x-hook-secret" not in answer.headers
+
+
+@every(["recruitee"])
+async def test_a_secret_another_process_has_stored_counts_at_once(ats, system):
+    """No vendor sends again what was answered with 200, and some send nothing a second time."""
+    system.end("company")
+    sent = system.delivery("ended")
+    async with ats.runtime.database.transaction(company_id=ats.world.company.id) as db:
+        bare = await open_account.connect_ats(
+            db, ats.runtime.tools.sealer, ats.world.company.id, provider="recruitee",
+            name="no secret yet", secrets=[], settings={}, now=ats.runtime.clock(),
+        )  # fmt: skip
+    path = f"/v1/ats/recruitee/{bare.id}"
+    test = await ats.client.post(path, content=b'{"test":true}')
+    sealed = seal_secrets(ats.runtime.tools.sealer, bare.id, [system.secret], {})
+    await change(ats, "recruitee", secrets=sealed)  # this process remembers it without one
+    believed = await ats.client.post(path, content=sent.body, headers=sent.headers)
+    unsigned = await ats.client.post(path, content=b'{"test":true}')
+
+    assert (test.status_code, believed.status_code, unsigned.status_code) == (200, 200, 401)
+    assert len(await kept(ats)) == 1
 
 
 @every(["recruitee"])

@@ -6,8 +6,11 @@ from datetime import timedelta
 
 import pytest
 
+from api.app import create_app
+from api.runtime import Runtime
 from domain.flows.map_words import keep_words
 from domain.ports import Word
+from tests.conftest import api_client, settings_for
 from tests.deliveries import Ats, greenhouse_headers, person, rejection, sample
 from tests.factories import make_world, token_for, work
 from tests.vendors import Said, vendor_stub
@@ -57,6 +60,28 @@ def a_connection(**more):
 
 
 # ---- connections ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("base", [
+    "http://127.0.0.1:9", "https://10.0.0.1", "https://localhost", "http://api.example.com",
+    "https://169.254.169.254/latest",
+])  # fmt: skip
+async def test_a_private_address_of_an_api_is_refused_unless_the_instance_allows_it(
+    clock, world, database_url, base
+):
+    strict = Runtime.build(settings_for(database_url, allow_private_networks=False), clock)
+    told = a_connection(settings={"api_base": base, "api_key": "k"})
+    try:
+        async with api_client(strict, world.company_client, app=create_app(strict)) as api:
+            made = await api.post(CONNECTIONS, json=told)
+            plain = await api.post(CONNECTIONS, json=a_connection())
+            path = f"{CONNECTIONS}/{plain.json()['id']}"
+            changed = await api.patch(path, json={"settings": {"api_base": base}})
+    finally:
+        await strict.database.close()
+
+    assert (made.status_code, made.json()["code"]) == (422, "url_refused")
+    assert (changed.status_code, changed.json()["code"]) == (422, "url_refused")
 
 
 async def test_a_new_connection_hears_at_its_own_address(ats, hr):

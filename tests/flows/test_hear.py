@@ -6,6 +6,7 @@ from itertools import permutations
 import pytest
 from sqlalchemy import func, select, text, update
 
+from api import timers
 from api.duties import hear
 from api.jobs import run_now
 from domain import vault
@@ -14,6 +15,7 @@ from domain.candidate import Candidate
 from domain.deadline import Deadline
 from domain.delivery import AtsEvent, Delivery
 from domain.flows import open_account
+from domain.flows.record_mail_result import claim_mail, mail_sent
 from domain.invitation import Invitation
 from domain.notice import Mail, Notice
 from domain.views.deliveries import events_about, events_of
@@ -924,6 +926,40 @@ async def test_hr_hears_when_a_rejection_is_taken_back_too_late(ats, kind, word)
     assert len(to_hr) == 1
     assert word in to_hr[0]["text"]
     assert "花子" not in to_hr[0]["text"]
+
+
+async def test_hr_hears_of_it_too_when_the_mail_was_under_way(ats):
+    now = ats.runtime.clock()
+    async with ats.runtime.database.transaction(company_id=ats.world.company.id) as db:
+        await open_account.register_member(
+            db, ats.runtime.tools.sealer, email=HR, name="人事", roles=["recruiter"], now=now,
+            company_id=ats.world.company.id,
+        )  # fmt: skip
+    await ats.told("application.rejected", {**person(), **rejection(now)})
+    forward(ats.runtime.clock, hours=3)
+    await timers.sweep(ats.runtime, ats.runtime.clock())
+    mail = await one(ats, Mail)
+    place = (ats.runtime.tools, ats.world.company.id, mail.id, ats.runtime.clock())
+    async with ats.runtime.database.transaction(company_id=ats.world.company.id) as db:
+        await claim_mail(db, *place)
+    await ats.told("application.rejection_reverted", person())
+    async with ats.runtime.database.transaction(company_id=ats.world.company.id) as db:
+        await mail_sent(db, *place)
+    await work(ats.runtime)
+
+    assert (await one(ats, Notice)).state == "sent"
+    assert len(await mailbox(ats.runtime, ats.world.company.id, HR)) == 1
+
+
+async def test_who_was_turned_down_long_before_we_were_connected_is_not_told_now(ats):
+    now = ats.runtime.clock()
+    for number, days in (("1", 31), ("2", 29)):
+        ended = now - timedelta(days=days)
+        await ats.told("application.rejected", {**person(number), **rejection(ended)}, ended)
+    held = {row.external_id: row.holds for row in await rows(ats, Application)}
+
+    assert held == {"A-1": ["history"], "A-2": []}
+    assert len(await rows(ats, Notice)) == 1
 
 
 async def test_hr_hears_nothing_when_the_notice_had_not_gone_out(ats):

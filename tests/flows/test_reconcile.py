@@ -9,10 +9,12 @@ from datetime import timedelta
 import pytest
 
 from domain.application import Application, Interview
+from domain.candidate import Candidate
 from domain.deadline import Deadline
 from domain.delivery import Delivery
 from domain.notice import Notice
 from domain.vendor import AtsPoll, VendorNote, VendorWord
+from integrations.ats import APIS
 from tests.applications import one, rows
 from tests.conftest import START, forward
 from tests.factories import work
@@ -76,11 +78,13 @@ async def connect(api, stub, **settings):
     return answer.json()
 
 
-async def deliver(client, connection, number="o-1", nonce="t-1", **data):
+async def deliver(
+    client, connection, number="o-1", nonce="t-1", event="candidateArchiveChange", **data
+):
     at = NOW_MS
     signature = hmac.new(KEY.encode(), f"{nonce}{at}".encode(), hashlib.sha256).hexdigest()
     body = {
-        "event": "candidateArchiveChange", "triggeredAt": at, "token": nonce,
+        "event": event, "triggeredAt": at, "token": nonce,
         "signature": signature,
         "data": {
             "opportunityId": number, "contactId": f"person-{number}",
@@ -431,6 +435,94 @@ async def test_one_fact_that_cannot_be_read_does_not_keep_the_others_waiting(
 
     assert by_status["failed"]["error"] == "archived_at_malformed"
     assert by_status["processed"]["events"][0]["application"]["external_id"] == "o-2"
+
+
+async def test_half_a_letter_in_one_fact_does_not_keep_the_others_waiting(
+    company_api, runtime, stub
+):
+    """As systems write it that cut long texts short: `\\ud83d`, the first half of an emoji."""
+    odd = {**opportunity("o-1", archived=ended()), "tags": ["\ud83d"]}
+    raw = {"data": [odd, opportunity("o-2", archived=ended())], "hasNext": False}
+    stub.lay("GET", "/v1/opportunities", Said(raw=json.dumps(raw).encode()))
+    await connect(company_api, stub)
+    await work(runtime)
+    known = await rows_of(company_api)
+
+    assert "o-2" in known
+    assert len(await delivered(company_api)) == 2
+
+
+async def rows_of(api):
+    found = (await api.get("/v1/company/applications")).json()["data"]
+    return {one["external_id"] for one in found}
+
+
+async def test_a_part_that_is_forbidden_does_not_end_the_search_for_the_others(
+    company_api, runtime, clock, world, stub
+):
+    """The first page is answered, the second never: what is new is on the first."""
+    asked = []
+
+    def first_or_second(call):
+        if call.query.get("offset"):
+            return Said({}, 403)
+        asked.append(clock())
+        return {"data": [], "hasNext": True, "next": "second"}
+
+    stub.lay("GET", "/v1/opportunities", first_or_second)
+    await connect(company_api, stub)
+    for _ in range(4):
+        await work(runtime)
+        forward(clock, hours=3)
+    recent = next(
+        poll for poll in await rows(runtime, world.company.id, AtsPoll) if poll.kind == "recent"
+    )
+
+    assert len(asked) >= 4
+    assert (recent.error, recent.failures) == ("api_unauthorised", 4)
+
+
+async def test_a_page_that_breaks_us_is_shown_and_asked_for_again(
+    *, company_api, runtime, clock, world, stub, monkeypatch
+):
+    broken = monkeypatch.context
+    await connect(company_api, stub)
+    with broken() as patched:
+        patched.setattr(APIS["lever"], "page", None)  # whatever it is that breaks
+        await work(runtime)
+        (recent,) = [
+            one for one in await rows(runtime, world.company.id, AtsPoll) if one.kind == "recent"
+        ]
+        assert (recent.error, recent.failures) == ("internal_error", 1)
+    forward(clock, hours=1)
+    await work(runtime)
+    (recent,) = [
+        one for one in await rows(runtime, world.company.id, AtsPoll) if one.kind == "recent"
+    ]
+
+    assert (recent.error, recent.failures) == (None, 0)
+
+
+async def test_a_lever_deletion_that_names_no_person_reaches_the_person(
+    client, *, company_api, runtime, world, stub
+):
+    stub.lay("GET", "/v1/opportunities/o-1", {"data": opportunity(archived=ended())})
+    connection = await connect(company_api, stub)
+    await deliver(client, connection)
+    await work(runtime)
+    stub.lay("GET", "/v1/opportunities/o-1", Said({}, 404))
+    await deliver(
+        client, connection, nonce="t-2", event="candidateDeleted", contactId=None, toArchived=None
+    )
+    await work(runtime)
+
+    (person,) = [
+        one
+        for one in await rows(runtime, world.company.id, Candidate)
+        if one.merged_into_id is None
+    ]
+    assert person.erased_at is not None
+    assert [one.state for one in await rows(runtime, world.company.id, Notice)] == ["cancelled"]
 
 
 async def test_without_a_credential_or_switched_off_nobody_is_asked(
