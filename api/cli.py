@@ -263,7 +263,7 @@ def replay(
     except (NotFound, Conflict) as why:
         console.print(f"[red]{what}: {why.code}[/]")
         raise typer.Exit(1) from None
-    console.print(f"{done} deliveries are read again.")
+    console.print(f"Read again: {done}")
 
 
 async def _replay(

@@ -90,11 +90,10 @@ async def apply_event(
         return Applied()
     met = await meet_applicant.meet(session, tools, company, said, now)
     anew = await _understood_anew(session, company, met.application, said)
-    overtaken = (
-        said.kind in OUTCOMES
-        and not anew
-        and change_outcome.is_overtaken(met.application, said, now)
-    )
+    if said.kind in OUTCOMES:
+        overtaken = not anew and change_outcome.is_overtaken(met.application, said, now)
+    else:
+        overtaken = await note_interview.is_overtaken(session, met.application, said, now)
     row = _row(company, said, met.application.id, now)
     row.effect = "overtaken" if overtaken else "applied"
     if said.kind in ENDED and met.application.outcome in {"rejected", "withdrawn"}:

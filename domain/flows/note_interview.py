@@ -45,6 +45,19 @@ async def note(
     return interview
 
 
+async def is_overtaken(
+    session: AsyncSession, application: Application, said: "Said", now: datetime
+) -> bool:
+    """Whether something newer was told about this interview. The application is locked."""
+    wanted = select(Interview).where(
+        col(Interview.company_id) == application.company_id,
+        col(Interview.application_id) == application.id,
+        col(Interview.external_id) == _number(said),
+    )
+    there = (await session.scalars(wanted)).first()
+    return there is not None and not _is_news(there, said, now)
+
+
 async def standing(session: AsyncSession, application: Application, said: "Said") -> str:
     """The key of the event that told the planned time of this interview, if one did."""
     if said.kind != "interview.scheduled":

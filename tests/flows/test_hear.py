@@ -851,6 +851,22 @@ async def test_nothing_is_promised_any_more_to_a_deleted_person(ats):
 # ---- what a later statement changes ---------------------------------------------------------
 
 
+async def test_an_older_word_about_an_interview_is_kept_and_does_nothing(ats):
+    now = ats.runtime.clock()
+    newer, older = now + timedelta(days=2), now + timedelta(days=3)
+    await ats.told("interview.scheduled", {**person(), **interview(newer)}, now)
+    at = now - timedelta(minutes=5)
+    await ats.told("interview.scheduled", {**person(), **interview(older)}, at)
+
+    assert (await one(ats, Interview)).ends_at == newer
+    assert [(status, len(told)) for status, _, told in await shown(ats)] == [
+        ("processed", 1), ("ignored", 0),
+    ]  # fmt: skip
+    assert [row.effects[0]["effect"] for row in await rows(ats, Delivery)] == [
+        "applied", "overtaken",
+    ]  # fmt: skip
+
+
 async def test_an_interview_moved_there_and_back_stands_where_it_was(ats):
     now = ats.runtime.clock()
     first, second = now + timedelta(days=2), now + timedelta(days=3)
