@@ -9,6 +9,7 @@ import itertools
 import re
 import secrets
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -49,6 +50,11 @@ class _Line:
         self._reader, self._writer = await asyncio.open_connection("127.0.0.1", port)
         return self
 
+    @property
+    def closed(self) -> bool:
+        """Whether the server has closed it: nobody keeps an idle connection for ever."""
+        return self._reader.at_eof()
+
     async def send(self, request: bytes) -> None:
         """Deliver and wait for the answer; anything but the right one ends the measurement."""
         self._writer.write(request)
@@ -88,11 +94,13 @@ async def steady(target: Target, seconds: float, rate: float) -> list[float]:
     """Latencies in seconds, sorted, of deliveries sent at a constant rate whatever the answers."""
     start, count = next(_RUNS), max(1, int(seconds * rate))
     requests = [target.request(start + n) for n in range(count)]
-    lines, found = await _lines(target, _READY), list[float]()
+    lines, found = deque(await _lines(target, _READY)), list[float]()
     begun = time.perf_counter() + 0.05
 
     async def deliver(request: bytes, planned: float) -> None:
-        line = lines.pop() if lines else await _Line(target).open()
+        line = lines.popleft() if lines else None  # in turn, so that none grows old
+        if line is None or line.closed:
+            line = await _Line(target).open()
         await line.send(request)
         found.append(time.perf_counter() - planned)
         lines.append(line)
