@@ -406,8 +406,8 @@ async def test_a_small_answer_that_swells_is_given_up_before_it_fills_the_memory
 
 
 @pytest.mark.parametrize(("encoding", "raw"), [
-    ("gzip", b'{"a": 1}'), ("br", b"x"), ("gzip, gzip", gzip.compress(gzip.compress(b"{}", mtime=0), mtime=0)),
-    ("gzip", gzip.compress(b'{"a": 1}', mtime=0)[:10]), ("gzip", gzip.compress(b"[1] ", mtime=0)[:-4]),
+    ("gzip", b'{"a": 1}'), ("br", b"x"), ("gzip, gzip", gzip.compress(gzip.compress(b"{}"))),
+    ("gzip", gzip.compress(b'{"a": 1}')[:10]), ("gzip", gzip.compress(b"[1] ")[:-4]),
 ], ids=["not packed", "unknown", "twice", "nothing in it", "cut off"])  # fmt: skip
 async def test_an_answer_that_does_not_unpack_is_asked_for_again(encoding, raw):
     error = await refused(Said(raw=raw, headers={"content-encoding": encoding}))
