@@ -18,7 +18,8 @@ from api.jobs import passes
 from api.runtime import Runtime
 from domain.errors import Refusal
 from domain.flows import import_file, import_run
-from domain.import_rows import Reader, Row, survey
+from domain.import_rows import Reader, Row
+from domain.import_survey import survey
 from domain.imports import Import
 from domain.ports import Tools
 from integrations.tables import read_book

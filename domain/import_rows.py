@@ -1,4 +1,4 @@
-"""What the rows of a file mean: columns, questions for a person, faults, canonical objects. Pure.
+"""What a row of a file means: canonical objects, or what is wrong with it. Pure.
 
 Nothing is guessed that would matter: a lost 0, an unknown word, an end without a day are asked.
 """
@@ -13,8 +13,8 @@ from functools import cached_property
 from typing import Any
 
 from domain.business_days import JST, local_day
-from domain.errors import Invalid
-from domain.import_table import Book, Cell, Sheet
+from domain.import_columns import columns_of, conflicts_of, header_of
+from domain.import_table import Book, Cell
 from domain.import_values import (
     Unclear,
     When,
@@ -28,32 +28,20 @@ from domain.import_values import (
     when_of,
 )
 from domain.import_words import (
-    FIELDS,
     applicant_type_of,
-    field_of,
     interview_status_of,
     outcome_of,
     party_of,
     plain,
-    suggested_outcome,
-    suggested_source,
 )
 from domain.ports import Masked
 
 HISTORY_DAYS = 7
 """What ended longer ago than this before an upload is history, unless a person says otherwise."""
 
-CRITICAL = frozenset({
-    "application_id", "candidate_id", "name", "email", "phone", "outcome", "interview_at",
-})  # fmt: skip
-"""Where two columns claim the same, a person chooses."""
-FIRST_FILLED = frozenset({"decided_at", "reason"})
-"""Exports have one column for refusals and one for withdrawals: a row fills one of them."""
-SAMPLE, MOST_WORDS = 5, 200
-_HEADER_WITHIN = 30
 _LONGEST = 200
 """Characters of a value; a reason may be longer, as nothing of it is kept."""
-_FEW = 2
+_FAMILY_AND_GIVEN = 2
 _WIDTHS = frozenset(str(width) for width in range(21))
 
 
@@ -142,15 +130,6 @@ class Row(Masked):
         return meeting.external_id if meeting is not None and not meeting.past else ""
 
 
-@dataclass(frozen=True, repr=False)
-class Column(Masked):
-    """A column of the file and what it is taken for."""
-
-    number: int
-    header: str
-    field: str | None
-
-
 @dataclass
 class _Marks:
     """What asks for a person: seen while rows are read."""
@@ -170,15 +149,15 @@ class Reader:
 
     def __init__(self, book: Book, rules: Rules) -> None:
         self.rules = rules
-        self.sheet, self._header_at, header = _header(book)
-        self.columns = _columns(header, rules.mapping)
-        self.conflicts = _conflicts(self.columns)
+        self.sheet, self._header_at, header = header_of(book)
+        self.columns = columns_of(header, rules.mapping)
+        self.conflicts = conflicts_of(self.columns)
         self._places: dict[str, list[int]] = {}
         for column in self.columns:
             if column.field is not None and column.field not in self.conflicts:
                 self._places.setdefault(column.field, []).append(column.number - 1)
-        self._outcome_map = _by_plain(rules.outcome_map)
-        self._reason_map = _by_plain(rules.reason_map)
+        self._outcome_map = by_plain(rules.outcome_map)
+        self._reason_map = by_plain(rules.reason_map)
         self._words: dict[str, str | None] = {}
         self._today = local_day(rules.uploaded_at)
         width = rules.answers.get("id_width", "")
@@ -389,7 +368,7 @@ def _person(at: _Values) -> dict[str, Any]:
     family, given, whole = at.text("family_name"), at.text("given_name"), at.text("name")
     kana = at.cleared("kana", kana_of) or ""
     parts = kana.split(" ")
-    if len(parts) != _FEW:
+    if len(parts) != _FAMILY_AND_GIVEN:
         parts = [kana, ""]
     return {
         "external_id": at.cleared("candidate_id", number_text),
@@ -412,245 +391,9 @@ def _first(when: When | None) -> datetime | None:
     return None if when is None else when.at or datetime.combine(when.day, datetime.min.time(), JST)
 
 
-# ---- columns --------------------------------------------------------------------------------
-
-
-def _header(book: Book) -> tuple[Sheet, int, list[str]]:
-    """The first sheet with a header we know words of; else the first that looks like a table."""
-    fallback = None
-    for sheet in book.sheets:
-        best: tuple[int, int, list[str]] | None = None
-        for _, (number, cells) in zip(range(_HEADER_WITHIN), sheet.rows(), strict=False):
-            words = [_shown(one) for one in cells]
-            known = len({field_of(one) for one in words} - {None})
-            if known >= _FEW and (best is None or known > best[0]):
-                best = known, number, words
-            if fallback is None and _looks_like_words(cells):
-                fallback = sheet, number, words
-        if best is not None:
-            return sheet, best[1], best[2]
-    if fallback is None:
-        detail = "no row names the columns"
-        raise Invalid(detail, code="header_missing")
-    return fallback
-
-
-def _shown(cell: Cell) -> str:
-    try:
-        return text_of(cell)[:200]
-    except Unclear:
-        return ""
-
-
-def _looks_like_words(cells: Sequence[Cell]) -> bool:
-    """Words only, each once: no address, no digits, as people's rows have them."""
-    words = [one.strip() for one in cells if isinstance(one, str) and one.strip()]
-    plain_ = all(not any(letter.isdigit() or letter == "@" for letter in one) for one in words)
-    return len(words) == len(cells) == len(set(words)) >= _FEW and plain_
-
-
-def _columns(header: list[str], mapping: Mapping[int, str | None]) -> list[Column]:
-    found, claimed = [], {one for one in mapping.values() if one}
-    for number, words in enumerate(header, 1):
-        if number in mapping:
-            meaning = mapping[number]
-        else:
-            meaning = field_of(words)
-            meaning = None if meaning in claimed else meaning
-        found.append(Column(number, words, meaning))
-    return _preferred(found, mapping)
-
-
-def _preferred(columns: list[Column], mapping: Mapping[int, str | None]) -> list[Column]:
-    """Of several columns for something that decides nothing, the better known word counts."""
-    best: dict[str, tuple[int, int]] = {}
-    for one in columns:
-        if one.field is not None:
-            words = [plain(word) for word in FIELDS[one.field]]
-            rank = -1 if one.number in mapping else _rank(words, one.header)
-            best[one.field] = min(best.get(one.field, (rank, one.number)), (rank, one.number))
-    return [
-        one
-        if one.field is None
-        or one.field in CRITICAL | FIRST_FILLED
-        or best[one.field][1] == one.number
-        else Column(one.number, one.header, None)
-        for one in columns
-    ]
-
-
-def _rank(words: list[str], header: str) -> int:
-    return words.index(plain(header)) if plain(header) in words else len(words)
-
-
-def _conflicts(columns: list[Column]) -> dict[str, list[int]]:
-    """Fields two columns claim: field → columns."""
-    claims: dict[str, list[int]] = {}
-    for one in columns:
-        if one.field is not None and one.field not in FIRST_FILLED:
-            claims.setdefault(one.field, []).append(one.number)
-    return {name: numbers for name, numbers in claims.items() if len(numbers) > 1}
-
-
-def _by_plain(words: Mapping[str, str]) -> dict[str, str]:
+def by_plain(words: Mapping[str, str]) -> dict[str, str]:
+    """A person's map of words, found however a file writes them."""
     return {plain(word): meaning for word, meaning in words.items()}
-
-
-# ---- the whole file -------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, repr=False)
-class Good(Masked):
-    """What the preview keeps of a row that can be taken over."""
-
-    number: int
-    external_id: str | None
-    identity: tuple[str, str, str]
-    digest: str
-    part: str
-    outcome: str
-    history: bool
-    unclear: bool
-    reachable: bool
-    source: str | None
-    interview: str | None
-
-
-@dataclass(frozen=True, repr=False)
-class Survey(Masked):
-    """A file read once from top to bottom."""
-
-    columns: Sequence[Column]
-    sheet: str
-    total: int
-    good: Sequence[Good]
-    faults: Sequence[Fault]
-    questions: Sequence[Mapping[str, Any]]
-    sample: Sequence[Mapping[str, Any]]
-    outcome_words: Sequence[Mapping[str, Any]]
-    reason_words: Sequence[Mapping[str, Any]]
-    source_words: Sequence[Mapping[str, Any]]
-    numbered: bool
-
-
-def survey(book: Book, rules: Rules, known_width: int = 0) -> Survey:
-    """Read a whole file: what each row means, what is wrong, what must be asked.
-
-    `known_width`: how long the company's numbers with leading zeros are, if it has any.
-    Raises `Invalid`: `header_missing`, and what the file's own reader raises.
-    """
-    reader = Reader(book, rules)
-    total = 0
-    good: list[Good] = []
-    faults: list[Fault] = []
-    sample: list[dict[str, Any]] = []
-    seen: dict[tuple[Any, ...], str] = {}
-    clashing: set[tuple[Any, ...]] = set()
-    keys: dict[int, tuple[Any, ...]] = {}
-    for number, row, wrong in reader.rows():
-        total += 1
-        faults += wrong
-        if row is None:
-            continue
-        key = (row.external_id,) if row.external_id else row.identity
-        if seen.setdefault(key, row.same) != row.same:
-            clashing.add(key)
-        keys[number] = key
-        good.append(_kept(row))
-        if len(sample) < SAMPLE:
-            sample.append(shown(row))
-    faults += [Fault(one.number, "application_id" if one.external_id else None, "told_twice")
-               for one in good if keys[one.number] in clashing]  # fmt: skip
-    good = [one for one in good if keys[one.number] not in clashing]
-    faults.sort(key=lambda one: one.row)
-    return Survey(
-        columns=reader.columns, sheet=reader.sheet.name, total=total, good=good, faults=faults,
-        questions=_questions(reader, known_width), sample=sample,
-        outcome_words=_words(reader.marks.outcomes, rules.outcome_map, suggested_outcome),
-        reason_words=_words(reader.marks.reasons, rules.reason_map, lambda _: None),
-        source_words=_words(reader.marks.sources, rules.source_map, suggested_source),
-        numbered=reader.has("application_id"),
-    )  # fmt: skip
-
-
-def _kept(row: Row) -> Good:
-    meeting = row.interview
-    return Good(
-        number=row.number, external_id=row.external_id, identity=row.identity,
-        digest=row.digest(), part=row.part,
-        outcome=row.outcome, history=row.history, unclear=row.unclear,
-        reachable=bool(row.candidate["primary_email"]), source=row.source,
-        interview=None if meeting is None else "past" if meeting.past else meeting.status,
-    )  # fmt: skip
-
-
-def shown(row: Row) -> dict[str, Any]:
-    """A row as people check it."""
-    person, meeting = row.candidate, row.interview
-    kana = " ".join(filter(None, (person["family_name_kana"], person["given_name_kana"])))
-    return {
-        "row": row.number,
-        "external_id": row.external_id,
-        "name": person["display_name"],
-        "kana": kana or None,
-        "email": person["primary_email"],
-        "phone": person["phones"][0]["value"] if person["phones"] else None,
-        "job": row.job["title"],
-        "department": row.job["department"],
-        "stage": row.stage or None,
-        "source": row.source,
-        "applied_on": local_day(row.applied_at).isoformat() if row.applied_at else None,
-        "interview_at": _utc(meeting.starts_at or meeting.ends_at) if meeting else None,
-        "outcome": row.outcome,
-        "decided_on": row.decided.day.isoformat() if row.decided else None,
-        "history": row.history,
-    }
-
-
-def _utc(at: datetime) -> str:
-    return at.isoformat().replace("+00:00", "Z")
-
-
-def _questions(reader: Reader, known_width: int) -> list[dict[str, Any]]:
-    """What a person must say before this file may be taken over, and what they said."""
-    marks, answers, found = reader.marks, reader.rules.answers, []
-    for name, columns in reader.conflicts.items():
-        found.append({"code": "column_twice", "field": name, "columns": columns, "count": 0,
-                      "choices": [], "answer": None})  # fmt: skip
-    if not reader.has("email", "phone", "application_id") and not reader.conflicts:
-        found.append(_question("column_missing", 0, (), answers))
-    if marks.lost_order or "date_order" in answers:
-        found.append(_question("date_order", marks.lost_order, ("mdy", "dmy"), answers))
-    if marks.lost_zero:
-        found.append(_question("leading_zero", marks.lost_zero, ("restore", "keep"), answers))
-    width = known_width or max(marks.zero_widths, default=0)
-    shorter = sum(count for length, count in marks.id_widths.items() if length < width)
-    if shorter:
-        found.append({**_question("id_width", shorter, (str(width), "0"), answers), "width": width})
-    if marks.undated:
-        found.append(_question("undated_rejections", marks.undated, ("history", "now"), answers))
-    return found
-
-
-def _question(
-    code: str, count: int, choices: Sequence[str], answers: Mapping[str, str]
-) -> dict[str, Any]:
-    said = answers.get(code)
-    return {"code": code, "field": None, "columns": [], "count": count, "choices": list(choices),
-            "answer": said if said in choices else None}  # fmt: skip
-
-
-def _words(counted: Counter[str], known: Mapping[str, str], suggest: Any) -> list[dict[str, Any]]:
-    meanings = _by_plain(known)
-    return [
-        {
-            "word": word,
-            "count": count,
-            "meaning": meanings.get(plain(word)),
-            "suggestion": suggest(word),
-        }
-        for word, count in counted.most_common(MOST_WORDS)
-    ]
 
 
 def default_history(uploaded_at: datetime) -> date:

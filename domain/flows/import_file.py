@@ -14,7 +14,8 @@ from domain.application import Application
 from domain.delivery import AtsConnection
 from domain.errors import Conflict, Gone, Invalid, NotFound
 from domain.ids import new_id
-from domain.import_rows import Fault, Good, Rules, Survey, default_history
+from domain.import_rows import Fault, Rules, default_history
+from domain.import_survey import Good, Survey
 from domain.import_table import Book
 from domain.import_words import plain
 from domain.imports import (

@@ -330,20 +330,10 @@ def _about_person(
     effect: str,
     **objects: Any,
 ) -> Reading:
-    """These deliveries carry no time: it happened when we heard, and happens once."""
-    made = c.event(
-        PROVIDER,
-        connection,
-        incoming,
-        kind=kind,
-        provider_event=action,
-        provider_event_id=delivery_id(incoming),
-        subject=candidate["external_id"],
-        effect_at=effect,
-        occurred_at=incoming.received_at,
-        candidate=candidate,
-        **objects,
-    )
+    made = c.about_person(
+        PROVIDER, connection, incoming, candidate, kind=kind, effect=effect,
+        provider_event=action, provider_event_id=delivery_id(incoming), **objects,
+    )  # fmt: skip
     return Reading(action, [made], incoming.received_at)
 
 

@@ -440,6 +440,23 @@ def event(
     return made
 
 
+def about_person(
+    provider: str,
+    connection: ConnectionView,
+    incoming: Incoming,
+    candidate: dict[str, Any],
+    *,
+    kind: str,
+    effect: str,
+    **facts: Any,
+) -> dict[str, Any]:
+    """A deletion or a merge told without a time: it happened when we heard, and happens once."""
+    return event(
+        provider, connection, incoming, kind=kind, subject=candidate["external_id"],
+        effect_at=effect, occurred_at=incoming.received_at, candidate=candidate, **facts,
+    )  # fmt: skip
+
+
 def holds(
     made: Mapping[str, Any],
     connection: ConnectionView,

@@ -434,19 +434,11 @@ class _Maker:
         return self._removed(candidate, "anonymized", [told.id])
 
     def _removed(self, candidate: dict[str, Any], kind: str, gone: list[str]) -> Reading:
-        made = c.event(
-            PROVIDER,
-            self.connection,
-            self.incoming,
-            kind="candidate.deleted",
-            provider_event=self.event,
-            provider_event_id=delivery_id(self.incoming),
-            subject=candidate["external_id"],
-            effect_at=kind,
-            occurred_at=self.incoming.received_at,
-            candidate=candidate,
+        made = c.about_person(
+            PROVIDER, self.connection, self.incoming, candidate, kind="candidate.deleted",
+            effect=kind, provider_event=self.event, provider_event_id=delivery_id(self.incoming),
             deletion={"kind": kind, "application_external_ids": gone},
-        )
+        )  # fmt: skip
         return Reading(self.event, [made], self.incoming.received_at)
 
     def _as_of(self, told: _Told, about: Mapping[str, Any]) -> datetime:

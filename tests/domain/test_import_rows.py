@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import Invalid
-from domain.import_rows import Reader, Rules, default_history, shown, survey
+from domain.import_rows import Reader, Rules, default_history
+from domain.import_survey import shown, survey
 from domain.import_table import Book, Sheet
 from domain.import_values import Unclear, kana_of, lost_zero, mail_of, phone_of, text_of, when_of
 from domain.import_words import FIELDS, field_of, outcome_of, suggested_outcome
