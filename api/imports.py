@@ -5,7 +5,6 @@ Reading a hundred thousand rows takes seconds: never in the event loop, and few 
 
 import asyncio
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -79,11 +78,7 @@ async def work(
     except Exception as error:
         if passes(error):
             raise  # the job is tried again; should it last, the sweep asks again
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        log.error(  # noqa: TRY400 - its message may quote what stands in the file
-            "import_stopped", import_id=import_id, kind=type(error).__name__,
-            place=f"{last.filename.rsplit('/', 1)[-1]}:{last.lineno}",
-        )  # fmt: skip
+        log.exception("import_stopped", import_id=import_id)
         code = error.code if isinstance(error, Refusal) else "broke"
         async with runtime.database.transaction(company_id=company_id) as db:
             await import_run.stop(db, company_id, import_id, code, runtime.clock())

@@ -1,6 +1,5 @@
 """Hear: read the deliveries that were kept, and look after those nobody read."""
 
-import traceback
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -70,7 +69,7 @@ async def _noting_what_breaks(
     except Exception as error:
         if passes(error):
             raise  # still `received`: should it last, the sweep asks again
-        say(error, "delivery_unread", delivery_id=delivery_id)
+        log.exception("delivery_unread", delivery_id=delivery_id)
         async with runtime.database.transaction(company_id=company_id) as session:
             await give_up(session, company_id, delivery_id, runtime.clock())
 
@@ -129,17 +128,6 @@ async def asking(
     private = runtime.settings.allow_private_networks
     async with vendor_api(adapter, connection, now=runtime.clock(), allow_private=private) as api:
         yield adapter, api
-
-
-def say(error: Exception, event: str, **ids: str) -> None:
-    """Kind and place only: the message of an error may quote what somebody wrote."""
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    log.error(
-        event,
-        kind=type(error).__name__,
-        place=f"{last.filename.rsplit('/', 1)[-1]}:{last.lineno}",
-        **ids,
-    )
 
 
 timer(

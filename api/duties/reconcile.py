@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from api.duties.hear import asking, say
+import structlog
+
+from api.duties.hear import asking
 from api.jobs import Lane, job, passes
 from api.runtime import Runtime
 from api.timers import timer
@@ -27,6 +29,7 @@ from domain.flows.poll_connection import JOB as POLL_JOB
 from domain.ports import Page, VendorDown, VendorMissing, VendorRefused
 from domain.store import find, lock
 
+log = structlog.get_logger()
 _NO_ANSWER = (VendorDown, VendorRefused, VendorMissing)
 
 timer(
@@ -80,7 +83,7 @@ async def _page(runtime: Runtime, step: Step) -> Page:
     except _NO_ANSWER:
         raise
     except Exception as error:
-        say(error, "poll_broken", connection_id=step.connection.id)
+        log.exception("poll_broken", connection_id=step.connection.id)
         raise VendorRefused("internal_error") from error
 
 
@@ -97,7 +100,7 @@ async def _keep(
     except Exception as error:
         if passes(error):
             raise
-        say(error, "polled_unread", connection_id=connection_id)
+        log.exception("polled_unread", connection_id=connection_id)
         async with runtime.database.transaction(company_id=company_id) as session:
             await keep_broken(session, runtime.tools, *place, facts=facts, now=runtime.clock())
     return False
