@@ -233,6 +233,7 @@ def _guard(content: bytes) -> None:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             entries = archive.infolist()
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, EOFError):
+        # NotImplementedError is how `zipfile` says that an archive is newer than it can read.
         raise _no("file_unreadable") from None
     names = {one.filename.lower() for one in entries}
     if "[content_types].xml" not in names or "xl/workbook.xml" not in names:

@@ -186,8 +186,10 @@ class System:
     def test(self) -> Sent | None:
         """What it sends to try the address; it must change nothing."""
 
-    def sign(self, body: Any, *, again: bool) -> Sent:
-        raise NotImplementedError
+    def sign(self, body: Any, *, again: bool) -> Sent:  # noqa: ARG002 - as the others
+        """How it goes out; a system that is only asked has no way."""
+        message = f"{self.provider} sends nothing"
+        raise TypeError(message)
 
 
 # ---- Greenhouse -----------------------------------------------------------------------------
