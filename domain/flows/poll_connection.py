@@ -171,8 +171,9 @@ async def put_off_poll(
     poll.failures, poll.error = poll.failures + 1, code
     poll.due_at = now + back_off(poll.failures, retry_after)
     if code in _CURSOR_LOST:
-        # The vendor has forgotten it, or refuses one part of many: the others are asked once more.
-        poll.cursor = None
+        # The vendor has forgotten it, or refuses one part of many: the others are asked once more,
+        # and up to the next attempt, which may be long after this one.
+        poll.cursor = poll.started_at = None
     session.add(poll)
 
 

@@ -480,6 +480,7 @@ async def test_a_part_that_is_forbidden_does_not_end_the_search_for_the_others(
 
     assert len(asked) >= 4
     assert (recent.error, recent.failures) == ("api_unauthorised", 4)
+    assert (recent.started_at, recent.until) == (None, None)  # the next one begins anew
 
 
 async def test_a_page_that_breaks_us_is_shown_and_asked_for_again(
