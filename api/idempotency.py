@@ -6,12 +6,13 @@ back with the rest, so a corrected request may use the key again.
 """
 
 import hashlib
+import json
 import re
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Annotated, TypeVar, cast
+from typing import Annotated, Any, TypeVar, cast
 
-from fastapi import Depends, Header, HTTPException, Request
+from fastapi import Depends, Header, HTTPException, Query, Request
 from fastapi.encoders import jsonable_encoder
 from fastapi.responses import JSONResponse, Response
 from sqlalchemy import func
@@ -24,9 +25,14 @@ from api.deps import Db, Kit, Now
 from domain.caller import Idempotency
 from domain.ports import Tools
 from domain.store import add_once
+from domain.views.credits import posted_here
 
 T = TypeVar("T")
 _KEY = re.compile(r'"?([\x21\x23-\x7e][\x20\x21\x23-\x7e]{0,254})"?')
+_DRY = (
+    "Carry it out by the real path, show the postings and the balances after them, and take"
+    " everything back. No key is needed or used"
+)
 _HINT = "Send an Idempotency-Key: 1 to 255 printable ASCII characters, new for every new request"
 
 
@@ -34,19 +40,29 @@ class Repeatable:
     """Carries a request out once per client and key."""
 
     def __init__(
-        self, request: Request, db: AsyncSession, tools: Tools, now: datetime, key: str | None
+        self,
+        request: Request,
+        db: AsyncSession,
+        tools: Tools,
+        now: datetime,
+        key: str | None,
+        *,
+        dry_run: bool = False,
     ) -> None:
         self._request = request
         self._db = db
         self._tools = tools
         self._now = now
         self._key = key
+        self._dry_run = dry_run
 
     async def __call__(self, run: Callable[[], Awaitable[T]]) -> T:
         """Do the work, or hand out the answer it got before.
 
         What comes back is the finished answer: FastAPI sends it as it is.
         """
+        if self._dry_run:
+            return cast("T", await self._rehearse(run))
         caller, key = caller_of(self._request), _read(self._key)
         fingerprint = await _fingerprint(self._request)
         await self._stand_alone(caller, key)
@@ -57,6 +73,15 @@ class Repeatable:
         if await add_once(self._db, row):
             return cast("T", await self._first(row, await run()))
         return cast("T", await self._again(row))
+
+    async def _rehearse(self, run: Callable[[], Awaitable[Any]]) -> Response:
+        """Do everything by the real path, show what it would leave behind, and take it all back."""
+        async with self._db.begin_nested() as attempt:
+            answer = _response(self._request, await run())
+            postings = await posted_here(self._db)
+            await attempt.rollback()
+        shown = {"dry_run": True, "would_answer": json.loads(bytes(answer.body)), **postings}
+        return JSONResponse(jsonable_encoder(shown), 200, {"dry-run": "true"})
 
     async def _stand_alone(self, caller: Caller, key: str) -> None:
         """Only one request with this key is in hand; a second one is told so, not kept waiting."""
@@ -137,5 +162,20 @@ async def _once(
     return Repeatable(request, db, tools, now, idempotency_key)
 
 
+async def _rehearsable(
+    *,
+    request: Request,
+    db: Db,
+    tools: Kit,
+    now: Now,
+    dry_run: Annotated[bool, Query(description=_DRY)] = False,
+    idempotency_key: Annotated[str | None, Header(description=_HINT)] = None,
+) -> Repeatable:
+    return Repeatable(request, db, tools, now, idempotency_key, dry_run=dry_run)
+
+
 Once = Annotated[Repeatable, Depends(_once)]
 """In a route: `return await once(run)`."""
+
+Rehearsable = Annotated[Repeatable, Depends(_rehearsable)]
+"""The same for a route that posts to the ledger: with `dry_run=true` it is all taken back."""

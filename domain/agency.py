@@ -1,9 +1,7 @@
-"""The partner placement agency (人材紹介会社) and the versioned agreement it has with a company."""
+"""The partner placement agency (人材紹介会社)."""
 
 from datetime import date, datetime
-from typing import Any
 
-from sqlalchemy import ForeignKeyConstraint, Index
 from sqlmodel import Field
 
 from domain.base import Row, document, instant, one_of
@@ -39,40 +37,3 @@ class Agency(Row, table=True):
     def may_receive(self, today: date) -> bool:
         """Whether new people may be handed over on this day (職業安定法 30: a licence in force)."""
         return self.state == "active" and self.license_valid_until >= today
-
-
-class Agreement(Row, table=True):
-    """A company and an agency work together. What they agreed is in the versions."""
-
-    __tablename__ = "agreement"
-    __table_args__ = (
-        one_of("state", ("active", "ended")),
-        Index("uq_agreement_company_id_agency_id", "company_id", "agency_id", unique=True),
-        Index("ix_agreement_agency_id", "agency_id"),
-    )
-
-    company_id: str = Field(primary_key=True, foreign_key="company.id")
-    id: str = Field(primary_key=True)
-    agency_id: str = Field(foreign_key="agency.id")
-    number: str
-    state: str = "active"
-    created_at: datetime = instant()
-
-
-class AgreementVersion(Row, table=True):
-    """Terms of an agreement from a day on. Never changed; the next version follows."""
-
-    __tablename__ = "agreement_version"
-    __table_args__ = (
-        ForeignKeyConstraint(
-            ["company_id", "agreement_id"], ["agreement.company_id", "agreement.id"]
-        ),
-    )
-
-    company_id: str = Field(primary_key=True)
-    agreement_id: str = Field(primary_key=True)
-    version: int = Field(primary_key=True)
-    agency_id: str
-    terms: dict[str, Any] = document()
-    effective_on: date
-    created_at: datetime = instant()

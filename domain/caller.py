@@ -12,7 +12,10 @@ COMPANY_SCOPES = (
     "applications:read", "applications:write", "ats:read", "ats:write", "ats:deliver",
     "relays:read", "credits:read", "credits:write", "metrics:read",
 )  # fmt: skip
-AGENCY_SCOPES = ("feed:read", "relays:read", "relays:write", "webhooks:read", "webhooks:write")
+AGENCY_SCOPES = (
+    "feed:read", "relays:read", "relays:write", "webhooks:read", "webhooks:write", "credits:read",
+    "credits:write",
+)  # fmt: skip
 ROLES = ("recruiter", "head", "privacy_officer", "admin", "consultant", "integrator")
 LINK_LIFE = timedelta(minutes=15)
 MOST_LINKS_AN_HOUR = 20

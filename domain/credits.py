@@ -8,7 +8,7 @@ everything always sums to zero. Rows of the ledger are written by one database f
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from enum import IntEnum
 from typing import Any
@@ -32,7 +32,7 @@ CREDIT, POINT = 1, 2
 """Units: a credit, and a point for agreements that grant per number of relays."""
 FIRST_HASH = bytes(32)
 """What the first transaction of a book is chained to."""
-RESERVATION_STATES = ("reserved", "released", "used")
+RESERVATION_STATES = ("reserved", "released", "used", "restored")
 
 
 class Bucket(IntEnum):
@@ -83,6 +83,7 @@ class Book(Row, table=True):
         CheckConstraint("octet_length(head_hash) = 32", name="head_hash_length"),
         Index("uq_book_company_id_agency_id", "company_id", "agency_id", unique=True),
         Index("ix_book_agency_id", "agency_id"),
+        Index("ix_book_close_at", "close_at"),
     )
 
     company_id: str = Field(primary_key=True, foreign_key="company.id")
@@ -95,6 +96,8 @@ class Book(Row, table=True):
     halted: bool
     closed_through: date | None = None
     """The last day of the last closed month: nothing is dated into it any more."""
+    close_at: datetime = instant()
+    """When the next month is closed: the fifth of the month after it, in Japan."""
 
 
 class Credit(Row, table=True):
@@ -180,6 +183,8 @@ class LedgerTx(Row, table=True):
     """SHA-256 of the request: the same key with another request is refused."""
     actor: str
     reason_code: str | None = None
+    request: dict[str, Any] = document()
+    """What was asked for, in ids, codes and days: the version followed, a late fact's own day."""
     hash: bytes = Field(sa_type=LargeBinary)
     xid: int = Field(
         sa_column=Column(Xid8, nullable=False, server_default=text("pg_current_xact_id()"))
@@ -269,7 +274,10 @@ class Reservation(Row, table=True):
     __tablename__ = "reservation"
     __table_args__ = (
         one_of("state", RESERVATION_STATES),
-        CheckConstraint("(state = 'used') = (hired_on IS NOT NULL)", name="used_by_a_hire"),
+        CheckConstraint(
+            "(state IN ('used', 'restored')) = (hired_on IS NOT NULL)", name="used_by_a_hire"
+        ),
+        CheckConstraint("(state = 'restored') = (left_on IS NOT NULL)", name="restored_by_a_leave"),
         ForeignKeyConstraint(
             ["company_id", "credit_id", "book_id"],
             ["credit.company_id", "credit.id", "credit.book_id"],
@@ -280,6 +288,7 @@ class Reservation(Row, table=True):
         ),
         Index("ix_reservation_look_at", "look_at", postgresql_where="look_at IS NOT NULL"),
         Index("ix_reservation_agency", "agency_id", "id"),
+        Index("ix_reservation_credit", "company_id", "credit_id"),
     )  # fmt: skip
 
     company_id: str = Field(primary_key=True)
@@ -288,15 +297,48 @@ class Reservation(Row, table=True):
     book_id: str
     credit_id: str
     opening: str
+    job_type: str | None = None
+    employment_term: str | None = None
+    annual_salary_jpy: int | None = Field(default=None, sa_type=BigInteger)
+    """What the opening pays in a full year: the agreement's scope may ask for it."""
+    list_fee_jpy: int | None = Field(default=None, sa_type=BigInteger)
+    """参考値: the fee, without tax, that the hire would have cost. No rule depends on it."""
     state: str = "reserved"
     reserved_on: date
     holds_until: date
     """The last day the credit is held; then it is released by itself."""
+    asked_back_for: str | None = None
+    """The placement that ended early and takes this credit back, once it is free."""
+    release_by: date | None = None
+    """The last day to let an asked-back credit go; then it goes by itself."""
     hired_on: date | None = None
+    left_on: date | None = None
+    """The last day of a hire that ended inside the guarantee: the credit came back."""
     actor: str
     look_at: datetime | None = instant(default=None)
     created_at: datetime = instant()
     ended_at: datetime | None = instant(default=None)
+
+
+class ExpiryNotice(Row, table=True):
+    """HR is told before credits of a book expire: once per last day and per distance to it."""
+
+    __tablename__ = "expiry_notice"
+    __table_args__ = (
+        ForeignKeyConstraint(["company_id", "book_id"], ["book.company_id", "book.id"]),
+        Index(
+            "uq_expiry_notice", "company_id", "book_id", "expires_on", "days_before", unique=True
+        ),
+        Index("ix_expiry_notice_look_at", "look_at", postgresql_where="look_at IS NOT NULL"),
+    )
+
+    company_id: str = Field(primary_key=True)
+    id: str = Field(primary_key=True)
+    agency_id: str
+    book_id: str
+    expires_on: date
+    days_before: int
+    look_at: datetime | None = instant(default=None)
 
 
 # The rules
@@ -336,12 +378,15 @@ RULES = (
     Rule(_K.CLAWBACK_OWED, _B.OWED, _B.REVERSED, touches_state=False),
     Rule(_K.CLAWBACK_SETTLED, _B.REVERSED, _B.OWED, touches_state=False),
     Rule(_K.CLAWBACK_SETTLED, _B.AVAILABLE, _B.REVERSED),
+    Rule(_K.ADJUSTED, _B.ISSUED, _B.AVAILABLE),
+    Rule(_K.ADJUSTED, _B.PENDING, _B.REVERSED),
+    Rule(_K.ADJUSTED, _B.AVAILABLE, _B.REVERSED),
     Rule(_K.POINT_COUNTED, _B.ISSUED, _B.AVAILABLE, POINT, touches_state=False),
     Rule(_K.POINT_REMOVED, _B.AVAILABLE, _B.REVERSED, POINT, touches_state=False),
     Rule(_K.GRANTED, _B.AVAILABLE, _B.USED, POINT, touches_state=False),
 )
-"""What migration 0002 wrote into `ledger_rule`. There is no line for `adjusted`: a correction
-needs two persons, and is refused until their approval is a row."""
+"""What the migrations wrote into `ledger_rule`. An `adjusted` move also needs its request: the
+posting function looks whether two people asked for it and whom it burdens agreed."""
 
 
 @dataclass(frozen=True)
@@ -371,11 +416,11 @@ class NewCredit:
     id: str
     agreement_id: str
     agreement_version: int
-    placement_id: str
-    relay_id: str
     terms: Mapping[str, Any]
     started_on: date
     guarantee_end_on: date
+    placement_id: str | None = None
+    relay_id: str | None = None
     value_cap_jpy: int | None = None
     reference_value_jpy: int = 0
 
@@ -392,8 +437,8 @@ class Posting:
     dates: Sequence[DateSet] = ()
     credits: Sequence[NewCredit | Credit] = ()
     reason: str | None = None
-    meaning: Sequence[str] = ()
-    """The request in the caller's words, where the moves alone do not tell it."""
+    request: Mapping[str, Any] = field(default_factory=dict)
+    """What was asked for beyond the moves, in ids, codes and days: kept and hashed."""
 
     def fingerprint(self) -> bytes:
         """SHA-256 of the request, without the ids it made: a repetition makes others."""
@@ -404,11 +449,12 @@ class Posting:
             parts += [move.unit, name, int(move.source), int(move.target), move.qty]
         parts.append(len(self.dates))
         for one in self.dates:
-            parts += [one.credit_id, one.field, one.day]
+            parts += [None if one.credit_id in new else one.credit_id, one.field, one.day]
         parts.append(len(self.credits))
         for credit in self.credits:
             parts += grant_parts(credit)
-        return hashlib.sha256(canon(*parts, *self.meaning)).digest()
+        parts += flat(self.request) if self.request else []
+        return hashlib.sha256(canon(*parts)).digest()
 
 
 def grant_parts(credit: NewCredit | Credit) -> list[object]:

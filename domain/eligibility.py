@@ -8,7 +8,8 @@ from sqlalchemy import and_, exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from domain.agency import Agency, Agreement, AgreementVersion
+from domain.agency import Agency
+from domain.agreement import Agreement, AgreementVersion
 from domain.application import Application
 from domain.business_days import local_day
 from domain.candidate import Candidate

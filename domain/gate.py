@@ -7,7 +7,8 @@ withdrawal is either before (then nothing leaves) or after (then the record show
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from domain.agency import Agency, Agreement
+from domain.agency import Agency
+from domain.agreement import Agreement
 from domain.candidate import Candidate
 from domain.consent import Consent, ConsentEvent, ConsentText
 from domain.relay import Relay, may_be_read
@@ -57,6 +58,8 @@ class Facts:
     agreement: Agreement | None
     hearing: Hearing
     stop_escalated: bool
+    duty_missed: bool = False
+    """A word or an attestation is missing, and the agreed grace has passed as well."""
 
 
 def closed_because(facts: Facts, now: datetime, today: date) -> str | None:
@@ -77,6 +80,8 @@ def closed_because(facts: Facts, now: datetime, today: date) -> str | None:
         # 個人情報保護法 28: a recipient abroad needs a basis of its own, which no consent has yet.
         "recipient_abroad": facts.agency.country != "JP",
         "acknowledgement_overdue": facts.stop_escalated,
+        # What the agency was given it may go on reading: only new relays wait.
+        "duty_missed": facts.duty_missed and relay.state == "queued",
         "no_stop_channel": not facts.hearing.works(now),
     }
     return next((code for code, closed in answers.items() if closed), None)

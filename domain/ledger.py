@@ -5,30 +5,45 @@ round trip. Here its refusals get the house's words.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import func, text, tuple_
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
+from domain.agreement import AgreementVersion
 from domain.business_days import JST
-from domain.credits import CREDIT, Book, Bucket, Credit, LedgerBalance, LedgerTx, Posting
+from domain.credits import (
+    CREDIT,
+    Book,
+    Bucket,
+    Credit,
+    LedgerBalance,
+    LedgerEntry,
+    LedgerTx,
+    Posting,
+)
 from domain.errors import Conflict, Halted, Invalid, NotFound, Refusal
 from domain.ids import new_id
 
 LATE_FACT = "late_fact"
 """The reason of a fact that belongs to a closed month and is dated today instead."""
+_PAGE = 50
 _OPEN = text("SELECT ledger_open_book(:id, :company, :agency, :now)")
 _LOCK = text("SELECT ledger_lock(:company, :book)")
 _HALT = text("SELECT ledger_halt(:company, :book)")
+_CLOSE = text("SELECT ledger_close(:company, :book, :through, :now)")
 _POST = text(
     "SELECT posted_id, posted_seq, was_there FROM ledger_post(:company, :book,"
     " CAST(:kind AS smallint), :effective_on, :now, :key, :fingerprint, :actor, :reason,"
-    " CAST(:moves AS jsonb), CAST(:dates AS jsonb), CAST(:credits AS jsonb))"
+    " CAST(:units AS smallint[]), CAST(:credits AS text[]), CAST(:sources AS smallint[]),"
+    " CAST(:targets AS smallint[]), CAST(:qtys AS integer[]), CAST(:date_credits AS text[]),"
+    " CAST(:date_fields AS text[]), CAST(:date_days AS date[]), CAST(:new AS jsonb),"
+    " CAST(:request AS jsonb))"
 )
 _REFUSALS: dict[str, tuple[type[Refusal], str]] = {
     "RL404": (NotFound, "not_found"),
@@ -37,6 +52,7 @@ _REFUSALS: dict[str, tuple[type[Refusal], str]] = {
     "RL411": (Conflict, "credit_moved"),
     "RL422": (Invalid, "move_not_allowed"),
     "RL423": (Halted, "book_halted"),
+    "RL424": (Conflict, "not_assented"),
     "23514": (Conflict, "balance_refused"),
 }
 
@@ -48,6 +64,15 @@ class Posted:
     tx_id: int
     seq: int
     replayed: bool
+
+
+@dataclass(frozen=True)
+class Dated:
+    """The day and the reason a fact is posted with, and what its request says of its own day."""
+
+    day: date
+    reason: str | None
+    request: Mapping[str, str]
 
 
 def today_in_japan(now: datetime) -> date:
@@ -90,8 +115,9 @@ async def lock_book(session: AsyncSession, company_id: str, book_id: str) -> Boo
 async def post(session: AsyncSession, book: Book, posting: Posting, now: datetime) -> Posted:
     """Write a business event once. The same key with the same request is the same transaction.
 
-    Refusals: 409 `key_reused`, `credit_moved`, `balance_refused`; 422 `move_not_allowed`,
-    `effective_on_refused`; 423 `book_halted`. The caller's transaction is over after any of them.
+    Refusals: 409 `key_reused`, `credit_moved`, `balance_refused`, `not_assented`; 422
+    `move_not_allowed`, `effective_on_refused`; 423 `book_halted`. The caller's transaction is over
+    after any of them.
     """
     row = (await _call(session, _POST, _values(book, posting, now))).one()
     return Posted(row.posted_id, row.posted_seq, row.was_there)
@@ -112,11 +138,41 @@ async def halt(session: AsyncSession, company_id: str, book_id: str) -> None:
     await _call(session, _HALT, {"company": company_id, "book": book_id})
 
 
-def dated(book: Book, day: date, now: datetime, reason: str | None) -> tuple[date, str | None]:
-    """The day and the reason a fact is posted with: a closed month stays as it was stated."""
+async def close(session: AsyncSession, book: Book, through: date, now: datetime) -> bool:
+    """Close a book's month whose last day this is; false when it was closed before.
+
+    Refuses (`effective_on_refused`, 422) a month that is not over.
+    """
+    values = {"company": book.company_id, "book": book.id, "through": through, "now": now}
+    closed: bool = (await _call(session, _CLOSE, values)).scalar_one()
+    return closed
+
+
+def dated(book: Book, day: date, now: datetime, reason: str | None) -> "Dated":
+    """When a fact is posted: on its own day, or, if that month is closed, today as a late fact."""
     if book.closed_through is not None and day <= book.closed_through:
-        return today_in_japan(now), LATE_FACT
-    return day, reason
+        return Dated(today_in_japan(now), LATE_FACT, {"fact_on": day.isoformat()} | _why(reason))
+    return Dated(day, reason, {})
+
+
+def cite(source: Credit | AgreementVersion) -> dict[str, str | int]:
+    """The agreement version a posting follows, as its request names it."""
+    version = source.version if isinstance(source, AgreementVersion) else source.agreement_version
+    return {"agreement_id": source.agreement_id, "agreement_version": version}
+
+
+def _why(reason: str | None) -> dict[str, str]:
+    return {"fact": reason} if reason else {}
+
+
+async def owes(session: AsyncSession, book: Book, credit_id: str) -> bool:
+    """Whether the company still owes for this credit, which was taken back after its use."""
+    wanted = select(func.coalesce(func.sum(col(LedgerEntry.qty)), 0)).where(
+        col(LedgerEntry.company_id) == book.company_id,
+        col(LedgerEntry.credit_id) == credit_id,
+        col(LedgerEntry.bucket) == Bucket.OWED,
+    )
+    return bool((await session.execute(wanted)).scalar_one() < 0)
 
 
 async def credits_of(
@@ -139,11 +195,12 @@ async def credit(session: AsyncSession, company_id: str, credit_id: str) -> Cred
     return found
 
 
-async def oldest_usable(session: AsyncSession, book: Book, today: date) -> Credit | None:
-    """The credit that expires first among those that may be used today.
+async def usable(session: AsyncSession, book: Book, today: date) -> AsyncIterator[Credit]:
+    """The credits that may be used today, that which expires first in front.
 
     The date guard makes a late expiry harmless. Certain only while the book is locked.
     """
+    order = (col(Credit.expires_on), col(Credit.available_on), col(Credit.id))
     wanted = (
         select(Credit)
         .where(
@@ -153,18 +210,30 @@ async def oldest_usable(session: AsyncSession, book: Book, today: date) -> Credi
             col(Credit.expires_on) >= today,
             col(Credit.available_on) <= today,
         )
-        .order_by(col(Credit.expires_on), col(Credit.available_on), col(Credit.id))
-        .limit(1)
+        .order_by(*order)
+        .execution_options(populate_existing=True)
     )
-    return (await session.scalars(wanted.execution_options(populate_existing=True))).first()
+    # The first nearly always fits; where scopes differ, the next ones are read page by page.
+    last: Credit | None = None
+    while True:
+        page = wanted if last is None else wanted.where(tuple_(*order) > _place_of(last))
+        found = (await session.scalars(page.limit(_PAGE if last else 1))).all()
+        for last in found:
+            yield last
+        if not found:
+            return
 
 
-async def balance(session: AsyncSession, book: Book, *buckets: Bucket) -> int:
-    """How many credits stand in these buckets together."""
+def _place_of(credit: Credit) -> Any:
+    return tuple_(credit.expires_on, credit.available_on, credit.id)
+
+
+async def balance(session: AsyncSession, book: Book, *buckets: Bucket, unit: int = CREDIT) -> int:
+    """How many credits (or points) stand in these buckets together."""
     wanted = select(LedgerBalance.qty).where(
         col(LedgerBalance.company_id) == book.company_id,
         col(LedgerBalance.book_id) == book.id,
-        col(LedgerBalance.unit) == CREDIT,
+        col(LedgerBalance.unit) == unit,
         col(LedgerBalance.bucket).in_(buckets),
     )
     return sum((await session.scalars(wanted)).all())
@@ -182,11 +251,7 @@ async def _call(session: AsyncSession, statement: Any, values: dict[str, Any]) -
 
 
 def _values(book: Book, posting: Posting, now: datetime) -> dict[str, Any]:
-    moves = [
-        [move.unit, move.credit_id, int(move.source), int(move.target), move.qty]
-        for move in posting.moves
-    ]
-    dates = [[one.credit_id, one.field, one.day.isoformat()] for one in posting.dates]
+    moves, dates = posting.moves, posting.dates
     return {
         "company": book.company_id,
         "book": book.id,
@@ -197,9 +262,16 @@ def _values(book: Book, posting: Posting, now: datetime) -> dict[str, Any]:
         "fingerprint": posting.fingerprint(),
         "actor": posting.actor,
         "reason": posting.reason,
-        "moves": json.dumps(moves),
-        "dates": json.dumps(dates),
-        "credits": json.dumps([_new(one) for one in posting.credits]),
+        "units": [move.unit for move in moves],
+        "credits": [move.credit_id for move in moves],
+        "sources": [int(move.source) for move in moves],
+        "targets": [int(move.target) for move in moves],
+        "qtys": [move.qty for move in moves],
+        "date_credits": [one.credit_id for one in dates],
+        "date_fields": [one.field for one in dates],
+        "date_days": [one.day for one in dates],
+        "new": json.dumps([_new(one) for one in posting.credits]),
+        "request": json.dumps(dict(posting.request)),
     }
 
 

@@ -43,6 +43,24 @@ class Sealer(Protocol):
         ...
 
 
+class Signer(Protocol):
+    """Signs what the counterparties keep (statements, checkpoints) with the ledger's Ed25519 key.
+
+    Public keys, also those no longer in use, stand at `/.well-known/ledger-keys.json`.
+    """
+
+    key_id: str
+    """Names the public key: the first 16 hex digits of its SHA-256."""
+
+    def sign(self, message: bytes) -> bytes:
+        """The 64 bytes of the signature (RFC 8032)."""
+        ...
+
+    def sign_document(self, payload: bytes, *, kind: str) -> str:
+        """A detached JWS (RFC 7515 F, `EdDSA`) of a document; `kind` becomes its `typ`."""
+        ...
+
+
 class Holidays(Protocol):
     """National holidays of the company's country."""
 

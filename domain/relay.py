@@ -28,8 +28,9 @@ REPORTS = ("accepted", "declined", "contacted", "met", "recommended", "offered",
 _PROGRESS = ("forwarded", "accepted", "contacted", "met", "recommended", "offered")
 """The way to an offer. A report names how far it got, so the furthest one decides."""
 _OPEN = ("queued", *_PROGRESS)
-_STARTED = ("placed", "guaranteed", "early_left")
-_ENDED = ("declined", "closed_no_placement", "expired", *_STARTED)
+STARTED = ("placed", "guaranteed", "early_left")
+"""Somebody has started. How it went on is the placement's matter."""
+_ENDED = ("declined", "closed_no_placement", "expired", *STARTED)
 
 NEXT: dict[tuple[str, str], str] = {
     ("queued", "forwarded"): "forwarded",
@@ -45,7 +46,7 @@ NEXT: dict[tuple[str, str], str] = {
     **{(state, "closed"): "closed_no_placement" for state in (*_PROGRESS, "closed_no_placement")},
     # Facts that arrive after the end change nothing.
     **{("closed_no_placement", fact): "closed_no_placement" for fact in _PROGRESS[1:]},
-    **{(state, fact): state for state in _STARTED for fact in _PROGRESS[1:]},
+    **{(state, fact): state for state in STARTED for fact in _PROGRESS[1:]},
     # A start inside the ownership window counts, also when the relay had ended before.
     **{(state, "placed"): "placed" for state in _PROGRESS},
     **{(state, "placed"): "placed" for state in ("declined", "closed_no_placement", "expired")},
@@ -53,6 +54,18 @@ NEXT: dict[tuple[str, str], str] = {
     ("placed", "early_left"): "early_left",
     # The agency may report late that somebody left inside the guarantee.
     ("guaranteed", "early_left"): "early_left",
+    # A report is corrected: another start, no leave after all, or no start (yet).
+    **{(state, "placed"): "placed" for state in STARTED},
+    ("early_left", "early_left"): "early_left",
+    **{
+        (state, "not_started"): "offered"
+        for state in (*_PROGRESS, "declined", "closed_no_placement", "expired", *STARTED)
+    },
+    # Credit rights survive a withdrawal: the relay stays withdrawn, its placement counts.
+    **{
+        ("withdrawn", fact): "withdrawn"
+        for fact in ("placed", "guaranteed", "early_left", "not_started")
+    },
     # A withdrawal ends what is open. What has ended keeps its result; its data is stopped all the
     # same (stop notice, feed, package): credit rights survive a withdrawal, data does not.
     **{(state, "withdrawn"): "withdrawn" for state in (*_OPEN, "withdrawn")},
@@ -71,9 +84,28 @@ def advance(state: str, fact: str) -> str:
         raise StepNotAllowed(state, fact) from None
 
 
+def declaration_stands(
+    forwarded_on: date, registered_on: date | None, last_contact_on: date | None, contact_days: int
+) -> bool:
+    """Whether 「既登録」 is proven: known before the hand-over, in touch not long ago (rules 12).
+
+    Two-way contact within `contact_days` before the hand-over; without both days it is not proven.
+    """
+    if registered_on is None or last_contact_on is None:
+        return False
+    return registered_on < forwarded_on and (forwarded_on - last_contact_on).days <= contact_days
+
+
 def is_open(state: str) -> bool:
     """Whether the agency is still at work on it."""
     return state in _PROGRESS
+
+
+def has_reached(state: str, step: str) -> bool:
+    """Whether a relay has got at least as far as a step on the way to an offer."""
+    if state in STARTED:
+        return True
+    return state in _PROGRESS and _PROGRESS.index(state) >= _PROGRESS.index(step)
 
 
 def may_be_read(state: str) -> bool:
@@ -96,7 +128,12 @@ class Relay(Row, table=True):
         Index("ix_relay_agency", "agency_id", "id"),
         Index("ix_relay_forward_at", "forward_at", postgresql_where="state = 'queued'"),
         Index("ix_relay_waiting", "agency_id", postgresql_where="state = 'queued'"),
-    )
+        Index("ix_relay_look_at", "look_at", postgresql_where="look_at IS NOT NULL"),
+        Index(
+            "ix_relay_missed", "company_id", "agency_id",
+            postgresql_where="status_missed_on IS NOT NULL",
+        ),
+    )  # fmt: skip
 
     company_id: str = Field(primary_key=True, foreign_key="company.id")
     id: str = Field(primary_key=True)
@@ -110,6 +147,12 @@ class Relay(Row, table=True):
     forward_at: datetime = instant()
     forwarded_at: datetime | None = instant(default=None)
     closed_at: datetime | None = instant(default=None)
+    status_due_on: date | None = None
+    """By the end of this day the agency owes a word about an open relay."""
+    status_missed_on: date | None = None
+    """The first day on which that word was missing; null once it was given."""
+    look_at: datetime | None = instant(default=None)
+    """When that word would be missing."""
     created_at: datetime = instant()
 
 
@@ -129,6 +172,7 @@ class RelayEvent(Row, table=True):
     type: str
     reason: str | None = None
     registered_on: date | None = None
+    last_contact_on: date | None = None
     at: datetime = instant()
     actor: str
     noted_at: datetime = instant()
@@ -231,34 +275,4 @@ class StopNotice(Row, table=True):
     escalated_at: datetime | None = instant(default=None)
     """From here on nothing new goes to this agency until it has answered."""
     look_at: datetime | None = instant(default=None)
-    created_at: datetime = instant()
-
-
-class Placement(Row, table=True):
-    """The agency reports that the person started somewhere. Where is never stored."""
-
-    __tablename__ = "placement"
-    __table_args__ = (
-        one_of("state", ("placed", "guaranteed", "early_left")),
-        one_of("employment_term", ("permanent", "fixed")),
-        ForeignKeyConstraint(["company_id", "relay_id"], ["relay.company_id", "relay.id"]),
-        Index("uq_placement_relay", "company_id", "relay_id", unique=True),
-        Index("ix_placement_agency", "agency_id", "id"),
-        Index("ix_placement_look_at", "look_at", postgresql_where="look_at IS NOT NULL"),
-    )
-
-    company_id: str = Field(primary_key=True)
-    id: str = Field(primary_key=True)
-    agency_id: str
-    relay_id: str
-    agreement_id: str
-    agreement_version: int
-    started_on: date
-    employment_term: str
-    guarantee_end_on: date
-    attested_at: datetime = instant()
-    left_on: date | None = None
-    state: str = "placed"
-    look_at: datetime | None = instant(default=None)
-    """When the guarantee has passed: the first moment, in Japan, of the day after it."""
     created_at: datetime = instant()

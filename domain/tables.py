@@ -3,8 +3,11 @@
 from sqlmodel import SQLModel
 
 from domain import (
+    adjustment,
     agency,
+    agreement,
     application,
+    attribution,
     caller,
     candidate,
     company,
@@ -12,17 +15,22 @@ from domain import (
     credits,  # noqa: A004 - the glossary's word
     deadline,
     delivery,
+    dispute,
+    duty,
     imports,
     instance,
     invitation,
     notice,
+    placement,
     relay,
+    statement,
     vendor,
     webhook,
 )
 
 MODULES = (
-    agency, application, caller, candidate, company, consent, credits, deadline, delivery, imports,
-    instance, invitation, notice, relay, vendor, webhook,
+    adjustment, agency, agreement, application, attribution, caller, candidate, company, consent,
+    credits, deadline, delivery, dispute, duty, imports, instance, invitation, notice, placement,
+    relay, statement, vendor, webhook,
 )  # fmt: skip
 METADATA = SQLModel.metadata

@@ -1,56 +1,137 @@
-"""What an agreement's version says, and the dates that follow from it (domain rules 11, 13).
+"""What an agreement's version says, and the dates that follow from it (domain rules 11-13).
 
-Months are counted as 民法143 counts them. Days are local dates in Japan. Terms never change for a
-credit that was granted: the terms in force are copied onto it.
+Days are local dates in Japan. Terms never change for a credit that was granted: the terms in force
+are copied onto it.
 """
 
-import calendar
-from collections.abc import Callable, Mapping, Sequence
+import unicodedata
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from domain.errors import Invalid
+from domain.fees import FEE, REFUND, FeeTerms, RefundTerms
+from domain.periods import Period, Tier, last_day, percent_of, period_end
+from domain.term_values import (
+    EMPLOYMENT_TERMS,
+    PERIOD,
+    Shape,
+    accepted,
+    choice,
+    count,
+    days,
+    distinct_tiers,
+    every,
+    flag,
+    months,
+    text,
+    yen,
+)
 
 MOST_CREDITS = 5
 """Per placement: an agreement that gives more is a mistake."""
+_MOST_COUNTED = 1_000_000
+_HALF_A_YEAR = Period(months=6)
 _DAY = timedelta(days=1)
-_MONTHS = 12
 _WHOLE = 100
 
 
 @dataclass(frozen=True)
-class Period:
-    """A length agreed in months or in days; one of them is zero."""
+class PerN:
+    """One credit for every `n` relays that reached the counted event."""
 
-    months: int = 0
-    days: int = 0
+    n: int = 10
+    counted_event: str = "accepted"
 
 
 @dataclass(frozen=True)
-class Tier:
-    """Up to this day or month after the start, this percentage."""
+class Scope:
+    """Which hires a credit may be used for. What is left empty sets no limit."""
 
-    unit: str
-    up_to: int
-    percent: int
+    job_types: tuple[str, ...] = ()
+    employment_terms: tuple[str, ...] = ()
+    salary_cap_jpy: int | None = None
+
+    def problem(
+        self,
+        job_type: str | None = None,
+        employment_term: str | None = None,
+        annual_salary_jpy: int | None = None,
+    ) -> str | None:
+        """Why a hire is out of scope, in a word that never changes; nothing if it is in scope.
+
+        `job_type`, `employment_term`, `salary_cap`; with `_missing` behind it where the agreement
+        asks for a fact that was not told. Job types are compared as people read them: width and
+        case do not count.
+        """
+        asked: tuple[tuple[str, Any, Any, Callable[[Any], bool]], ...] = (
+            ("job_type", self.job_types, job_type, self._names),
+            ("employment_term", self.employment_terms, employment_term, self._allows),
+            ("salary_cap", self.salary_cap_jpy, annual_salary_jpy, self._covers),
+        )
+        for word, limit, told, fits in asked:
+            if limit is None or limit == ():
+                continue
+            if told is None:
+                return f"{word}_missing"
+            if not fits(told):
+                return word
+        return None
+
+    def _names(self, job_type: str) -> bool:
+        return _as_read(job_type) in {_as_read(one) for one in self.job_types}
+
+    def _allows(self, employment_term: str) -> bool:
+        return employment_term in self.employment_terms
+
+    def _covers(self, annual_salary_jpy: int) -> bool:
+        return self.salary_cap_jpy is None or annual_salary_jpy <= self.salary_cap_jpy
+
+
+def _as_read(words: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", words).casefold().split())
+
+
+@dataclass(frozen=True)
+class Duties:
+    """What an agency owes about its relays, so that nothing is lost in silence (ledger rules 22).
+
+    An open relay needs a status every `status_days`. The attestation of a month is due on the
+    `attestation_business_days`-th business day after it; `grace_business_days` later new relays
+    pause, where the agreement pauses at all.
+    """
+
+    status_days: int = 30
+    attestation: bool = True
+    attestation_business_days: int = 5
+    grace_business_days: int = 5
+    pause: bool = True
 
 
 @dataclass(frozen=True)
 class Terms:
-    """The terms of one agreement version, with the defaults of a new agreement."""
+    """The terms of one agreement version, with the defaults of a new agreement.
+
+    `value_cap_jpy` is the largest fee waived, without tax. `reference_value_jpy` (参考値) of one
+    credit is for reports: no rule may depend on it.
+    """
 
     accrual_rule: str = "on_placement"
+    per_n: PerN = PerN()
+    credit_unit: str = "hire_without_fee"
     credits_per_placement: int = 1
-    guarantee: Period = Period(months=6)
+    guarantee: Period = _HALF_A_YEAR
     available_after: str = "guarantee_end"
     validity_months: int = 12
     validity_from: str = "available"
     value_cap_jpy: int | None = None
+    reference_value_jpy: int = 0
+    scope: Scope = Scope()
     early_leave_tiers: tuple[Tier, ...] = ()
     early_leave_rounding: str = "up"
     reservation_days: int = 60
     reservation_stops_expiry: bool = True
+    reserve_while_owed: bool = True
     restore_on_early_leave: bool = True
     restore_min_months: int = 3
     max_open: int | None = None
@@ -58,58 +139,41 @@ class Terms:
     tail_months: int = 6
     ownership_window_months: int = 12
     attribution: str = "first_consent"
+    already_registered_declare_days: int = 3
+    already_registered_contact_days: int = 180
+    reapplication_exempt_months: int = 0
+    fee: FeeTerms | None = None
+    refund: RefundTerms | None = None
+    duties: Duties = Duties()
 
     @property
     def grants_on_placement(self) -> bool:
         """Whether a start earns credits by itself."""
         return self.accrual_rule in {"on_placement", "mixed"}
 
+    @property
+    def counts_relays(self) -> bool:
+        """Whether relays earn by their number. It rewards volume: set-up shows a warning."""
+        return self.accrual_rule in {"per_n_relays", "mixed"}
+
 
 def terms_of(stored: Mapping[str, Any]) -> Terms:
     """The terms from an agreement version's document; what it leaves out has its default.
 
+    Names it does not know are passed over, so that a document outlives the release that wrote it;
+    a proposal is asked for them with `unknown_terms`.
     Raises `Invalid` (`terms_invalid`) for a value the business cannot mean.
     """
-    known = {
-        name: check(name, stored[name])
-        for name, check in _CHECKS.items()
-        if stored.get(name) is not None
-    }
-    _checked(known.get("credits_per_placement", 1) <= MOST_CREDITS, "credits_per_placement", None)
-    return Terms(**known)
+    terms: Terms = _DOCUMENT("", stored)
+    return terms
 
 
-def tiers_of(stored: Sequence[Mapping[str, Any]]) -> tuple[Tier, ...]:
-    """Tiers from their stored form `[{unit: day|month, up_to, percent}]`."""
-    made = []
-    for one in stored:
-        _checked(one.get("unit") in {"day", "month"}, "unit", one)
-        percent = _count("percent", one.get("percent"), 0)
-        _checked(percent <= _WHOLE, "percent", percent)
-        made.append(Tier(one["unit"], _count("up_to", one.get("up_to"), 1), percent))
-    return tuple(made)
+def unknown_terms(stored: Mapping[str, Any]) -> list[str]:
+    """The names in a proposed document that nobody reads: `scope.job_typ`, `refund.tiers.0.upto`.
 
-
-def last_day(start: date, *, months: int, count_first_day: bool = True) -> date:
-    """The last day of a period of months (民法143).
-
-    It is the day before the day that corresponds to the start; where the last month has no such
-    day, that month's last day. Uncounted first days move the start by one.
+    A slip in a name would otherwise become a default nobody agreed to.
     """
-    first = start if count_first_day else start + _DAY
-    month = first.month - 1 + months
-    year, month = first.year + month // _MONTHS, month % _MONTHS + 1
-    length = calendar.monthrange(year, month)[1]
-    if first.day > length:
-        return date(year, month, length)
-    return date(year, month, first.day) - _DAY
-
-
-def period_end(start: date, period: Period) -> date:
-    """The last day of a period whose first day is the start."""
-    if period.months:
-        return last_day(start, months=period.months)
-    return start + _DAY * (period.days - 1)
+    return _DOCUMENT.unknown(stored)
 
 
 def guarantee_end(terms: Terms, started_on: date) -> date:
@@ -135,27 +199,14 @@ def restored_until(terms: Terms, expires: date, today: date) -> date:
     return max(expires, last_day(today, months=terms.restore_min_months))
 
 
+def tail_end(terms: Terms, ended_on: date) -> date:
+    """The last day on which credits may be used after their agreement ended, that day uncounted."""
+    return last_day(ended_on, months=terms.tail_months, count_first_day=False)
+
+
 def ownership_end(terms: Terms, forwarded_on: date) -> date:
     """The last day on which a start still counts for the company that relayed (domain rules 12)."""
     return last_day(forwarded_on, months=terms.ownership_window_months, count_first_day=False)
-
-
-def percent_of(
-    tiers: Sequence[Tier],
-    started_on: date,
-    last_day_employed: date,
-    *,
-    count_first_day: bool = True,
-) -> int:
-    """The percentage of the first tier the last day employed falls into; zero after all of them."""
-    ends = sorted((_tier_end(tier, started_on, count_first_day), tier.percent) for tier in tiers)
-    return next((percent for end, percent in ends if last_day_employed <= end), 0)
-
-
-def _tier_end(tier: Tier, started_on: date, count_first_day: bool) -> date:  # noqa: FBT001
-    if tier.unit == "month":
-        return last_day(started_on, months=tier.up_to, count_first_day=count_first_day)
-    return started_on + _DAY * (tier.up_to - (1 if count_first_day else 0))
 
 
 def taken_back(terms: Terms, granted: int, started_on: date, last_day_employed: date) -> int:
@@ -171,55 +222,67 @@ def taken_back(terms: Terms, granted: int, started_on: date, last_day_employed: 
     return (2 * share + _WHOLE) // (2 * _WHOLE)
 
 
-def _period(stored: Any) -> Period:
-    _checked(isinstance(stored, Mapping) and len(stored) == 1, "guarantee", stored)
-    unit, length = next(iter(stored.items()))
-    _checked(unit in {"months", "days"}, "guarantee", stored)
-    return Period(**{unit: _count("guarantee", length, 1)})
+def _terms(**given: Any) -> Terms:
+    """The document speaks of `per_n_relays`, after the accrual rule it belongs to."""
+    given.pop("transferable", None)
+    return Terms(per_n=given.pop("per_n_relays", PerN()), **given)
 
 
-def _count(name: str, value: Any, least: int) -> int:
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    number: int = _checked(whole and value >= least, name, value)
-    return number
+def _never(name: str, value: Any) -> None:
+    """Credits are never transferable: a document may say so, and nothing else (rules 13)."""
+    accepted(value is False, name)
 
 
-def _checked(fits: bool, name: str, value: Any) -> Any:  # noqa: FBT001
-    if not fits:
-        detail = f"the agreement's {name} has a value it cannot have"
-        raise Invalid(detail, code="terms_invalid")
-    return value
-
-
-def _choice(*choices: str) -> Callable[[str, Any], Any]:
-    return lambda name, value: _checked(value in choices, name, value)
-
-
-def _at_least(least: int) -> Callable[[str, Any], Any]:
-    return lambda name, value: _count(name, value, least)
-
-
-def _flag(name: str, value: Any) -> Any:
-    return _checked(isinstance(value, bool), name, value)
-
-
-_CHECKS: dict[str, Callable[[str, Any], Any]] = {
-    "accrual_rule": _choice("on_placement", "per_n_relays", "mixed"),
-    "credits_per_placement": _at_least(1),
-    "guarantee": lambda _, value: _period(value),
-    "available_after": _choice("guarantee_end", "start"),
-    "validity_months": _at_least(1),
-    "validity_from": _choice("available", "start"),
-    "value_cap_jpy": _at_least(0),
-    "early_leave_tiers": lambda _, value: tiers_of(value),
-    "early_leave_rounding": _choice("up", "down", "half_up"),
-    "reservation_days": _at_least(1),
-    "reservation_stops_expiry": _flag,
-    "restore_on_early_leave": _flag,
-    "restore_min_months": _at_least(0),
-    "max_open": _at_least(0),
-    "settle_owed": _choice("next_credit", "invoice"),
-    "tail_months": _at_least(0),
-    "ownership_window_months": _at_least(1),
-    "attribution": _choice("first_consent", "last_consent", "shared"),
-}
+_DOCUMENT = Shape(
+    _terms,
+    {
+        "accrual_rule": choice("on_placement", "per_n_relays", "mixed"),
+        "per_n_relays": Shape(
+            PerN, {"n": count(1, _MOST_COUNTED), "counted_event": choice("accepted", "met")}
+        ),
+        "credit_unit": choice("hire_without_fee", "guaranteed_introduction"),
+        "credits_per_placement": count(1, MOST_CREDITS),
+        "guarantee": PERIOD,
+        "available_after": choice("guarantee_end", "start"),
+        "transferable": _never,
+        "validity_months": months(1),
+        "validity_from": choice("available", "start"),
+        "value_cap_jpy": yen(0),
+        "reference_value_jpy": yen(0),
+        "scope": Shape(
+            Scope,
+            {
+                "job_types": every(text),
+                "employment_terms": every(choice(*EMPLOYMENT_TERMS)),
+                "salary_cap_jpy": yen(1),
+            },
+        ),
+        "early_leave_tiers": distinct_tiers(0),
+        "early_leave_rounding": choice("up", "down", "half_up"),
+        "reservation_days": days(1),
+        "reservation_stops_expiry": flag,
+        "reserve_while_owed": flag,
+        "restore_on_early_leave": flag,
+        "restore_min_months": months(0),
+        "max_open": count(0, _MOST_COUNTED),
+        "settle_owed": choice("next_credit", "invoice"),
+        "tail_months": months(0),
+        "ownership_window_months": months(1),
+        "attribution": choice("first_consent", "last_consent", "shared"),
+        "already_registered_declare_days": days(1),
+        "already_registered_contact_days": days(1),
+        "reapplication_exempt_months": months(0),
+        "fee": FEE,
+        "refund": REFUND,
+        "duties": Shape(
+            Duties,
+            {
+                "status_days": days(1),
+                "attestation": flag,
+                "attestation_business_days": days(1),
+                "grace_business_days": days(0),
+                "pause": flag,
+            },
+        ),
+    },
+)

@@ -194,3 +194,11 @@ async def agency_api(runtime: Runtime, world: World) -> AsyncIterator[httpx2.Asy
 def forward(clock: Clock, **by: float) -> None:
     """Let time pass."""
     clock.offset += timedelta(**by)
+
+
+@pytest.fixture
+def table(runtime: Runtime, clock: Clock, world: World, company_api: Any, agency_api: Any) -> Any:
+    """The company and its first agency, each at its own door."""
+    from tests.ledger_doors import Table  # noqa: PLC0415 - it stands on this file
+
+    return Table(runtime, clock, world, company_api, agency_api)

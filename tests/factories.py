@@ -9,7 +9,8 @@ from typing import Any
 from api import timers
 from api.runtime import Runtime
 from api.worker import drain
-from domain.agency import Agency, Agreement
+from domain.agency import Agency
+from domain.agreement import Agreement
 from domain.company import Company
 from domain.delivery import AtsConnection
 from domain.flows import open_account

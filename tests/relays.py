@@ -18,6 +18,7 @@ from domain.application import Application
 from domain.candidate import Candidate
 from domain.consent import Consent, ConsentText
 from domain.flows.append_consent_event import append
+from domain.flows.withdraw_consent import withdraw
 from domain.ids import new_id
 from domain.relay import Relay
 from domain.store import find
@@ -45,6 +46,7 @@ async def queued(
     items: tuple[str, ...] = ITEMS,
     minutes: int = 0,
     months_valid: int = 6,
+    **profile: str,
 ) -> Relay:
     """A relay that waits; `minutes` until it may be handed over."""
     now = runtime.clock()
@@ -57,7 +59,7 @@ async def queued(
         db.add(candidate)
         await db.flush()
         await vault.make_keys(db, runtime.tools.sealer, candidate)
-        await vault.set_profile(db, runtime.tools.sealer, candidate, dict(PROFILE))
+        await vault.set_profile(db, runtime.tools.sealer, candidate, {**PROFILE, **profile})
         application = Application(
             company_id=company_id, id=new_id("app"), external_id=f"A-{tag}",
             candidate_id=candidate.id, job_title="法人営業", stage="second", outcome="rejected",
@@ -204,3 +206,11 @@ def verifies(secret: str, received: Received) -> bool:
     digest = hmac.new(key, signed.encode() + received.body, hashlib.sha256).digest()
     expected = "v1," + base64.b64encode(digest).decode()
     return expected in received.headers["webhook-signature"].split()
+
+
+async def take_back(runtime: Runtime, relay: Relay) -> None:
+    """The person withdraws every consent."""
+    async with runtime.database.transaction(company_id=relay.company_id) as db:
+        candidate = await db.get_one(Candidate, (relay.company_id, relay.candidate_id))
+        await withdraw(db, runtime.tools, candidate, None, runtime.clock())
+    await work(runtime)

@@ -49,7 +49,7 @@ async def look_at_waiting(runtime: Runtime, ids: list[str]) -> None:
         waiting = await waiting_for(session, agency_id)
     for company_id, relay_id in waiting:
         async with runtime.database.transaction(company_id=company_id) as session:
-            await look_again(session, company_id, relay_id, runtime.clock())
+            await look_again(session, runtime.tools, company_id, relay_id, runtime.clock())
 
 
 async def _forget(

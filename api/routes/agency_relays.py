@@ -16,16 +16,15 @@ from api.shapes import Cursor, Day, Limit, Page, Shape, Utc, page_of
 from domain.access import relay_of_agency
 from domain.company import Company
 from domain.flows.acknowledge_stop import acknowledge_stop
-from domain.flows.answer_relay import Report, answer_relay
+from domain.flows.answer_relay import Report, answer_relay, say_unchanged
 from domain.flows.provide_package import provide_package
-from domain.flows.report_placement import PlacementReport, report_early_leave, report_placement
 from domain.ids import pattern
-from domain.relay import Placement, Relay, RelayEvent
+from domain.placement import Placement
+from domain.relay import Relay, RelayEvent
 
 router = APIRouter(prefix="/v1/agency", tags=["agency: relays"])
 
 RelayId = Annotated[str, Path(pattern=pattern("rly"))]
-PlacementId = Annotated[str, Path(pattern=pattern("plc"))]
 State = Literal[
     "queued", "forwarded", "accepted", "declined", "contacted", "met", "recommended", "offered",
     "placed", "guaranteed", "early_left", "withdrawn", "closed_no_placement", "expired",
@@ -107,6 +106,13 @@ class RelayEventIn(Shape):
     registered_on: Day | None = Field(
         default=None, description="With `already_registered`: since when you know the person"
     )
+    last_contact_on: Day | None = Field(
+        default=None,
+        description=(
+            "With `already_registered`: the last two-way contact before the hand-over. Without both"
+            " days, or if it is too long ago, the relay is declined and the attribution stands"
+        ),
+    )
     at: Utc = Field(description="When it happened")
 
 
@@ -116,31 +122,8 @@ class RelayState(BaseModel):
     id: str
     state: State
     version: int
-
-
-class PlacementIn(Shape):
-    """The person has started. Never say where."""
-
-    started_on: Day = Field(description="First day of employment, in Japan")
-    employment_term: Literal["permanent", "fixed"]
-    attestation: bool = Field(description="True: the placement manager stands by this report")
-
-
-class PlacementOut(BaseModel):
-    """A placement and the last day of its guarantee."""
-
-    id: str
-    relay_id: str
-    state: Literal["placed", "guaranteed", "early_left"]
-    started_on: date
-    guarantee_end_on: date
-    left_on: date | None
-
-
-class EarlyLeaveIn(Shape):
-    """The person has left."""
-
-    last_day_employed: Day
+    reason: str | None
+    status_due_on: date | None = Field(description="By then an open relay needs the next word")
 
 
 class AcknowledgementIn(Shape):
@@ -262,7 +245,7 @@ async def report_event(
     async def run() -> RelayState:
         report = Report(
             type=event.type, at=event.at, actor=caller.client_id, reason=event.reason,
-            registered_on=event.registered_on,
+            registered_on=event.registered_on, last_contact_on=event.last_contact_on,
         )  # fmt: skip
         relay = await answer_relay(db, kit, caller.agency_id or "", relay_id, report, now=now)
         return RelayState.model_validate(relay, from_attributes=True)
@@ -270,56 +253,25 @@ async def report_event(
     return await once(run)
 
 
-@router.post(
-    "/relays/{relay_id}/placement",
-    status_code=201,
-    responses=problems(400, 401, 403, 404, 409, 422),
-)
-async def place(
+@router.post("/relays/{relay_id}/status", responses=problems(400, 401, 403, 404, 409, 422))
+async def report_status(
     *,
     relay_id: RelayId,
-    placement: PlacementIn,
     caller: Annotated[Caller, agency("relays:write")],
     db: Db,
     now: Now,
     once: Once,
-) -> PlacementOut:
-    """Report that the person has started. A start inside the ownership window counts.
+) -> RelayState:
+    """Nothing new, still at work on it: the word an open relay needs every so often.
 
-    It earns the company what your agreement says, once. One placement per relay.
+    Any report about a relay is such a word, too. How often one is due stands in your agreement.
     """
 
-    async def run() -> PlacementOut:
-        report = PlacementReport(
-            started_on=placement.started_on, employment_term=placement.employment_term,
-            attestation=placement.attestation, actor=caller.client_id,
-        )  # fmt: skip
-        made = await report_placement(db, caller.agency_id or "", relay_id, report, now)
-        return PlacementOut.model_validate(made, from_attributes=True)
-
-    return await once(run)
-
-
-@router.post(
-    "/placements/{placement_id}/early-leave", responses=problems(400, 401, 403, 404, 409, 422)
-)
-async def leave_early(
-    *,
-    placement_id: PlacementId,
-    leave: EarlyLeaveIn,
-    caller: Annotated[Caller, agency("relays:write")],
-    db: Db,
-    now: Now,
-    once: Once,
-) -> PlacementOut:
-    """Report that the person left inside the guarantee. What was earned is taken back."""
-
-    async def run() -> PlacementOut:
-        left = await report_early_leave(
-            db, caller.agency_id or "", placement_id, leave.last_day_employed,
-            actor=caller.client_id, now=now,
-        )  # fmt: skip
-        return PlacementOut.model_validate(left, from_attributes=True)
+    async def run() -> RelayState:
+        relay = await say_unchanged(
+            db, caller.agency_id or "", relay_id, actor=caller.client_id, now=now
+        )
+        return RelayState.model_validate(relay, from_attributes=True)
 
     return await once(run)
 

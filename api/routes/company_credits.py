@@ -1,115 +1,31 @@
-"""Free referral credits: balances, the ledger behind them, statements, and how to spend one."""
+"""A company spends its free referral credits."""
 
-import csv
-import io
-from collections.abc import Iterable
-from dataclasses import asdict, fields
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path, Query, Request
-from fastapi.responses import Response
+from fastapi import APIRouter
 from pydantic import AfterValidator, Field
 from sqlmodel import col, select
 
 from api.auth import Caller, company
 from api.deps import Db, Now
 from api.errors import problems
-from api.idempotency import Once
-from api.shapes import (
-    Cursor,
-    Day,
-    Limit,
-    Page,
-    Shape,
-    Text,
-    Utc,
-    decode_cursor,
-    encode_cursor,
-    page_of,
-    typed_id,
-)
+from api.idempotency import Rehearsable
+from api.shapes import Cursor, Day, Limit, Page, Shape, Text, Utc, page_of, typed_id
 from domain.credits import Reservation
 from domain.errors import NotFound
 from domain.flows import use_credit
+from domain.flows.use_credit import Opening
 from domain.ids import pattern
 from domain.store import find
-from domain.views import credits as view
 
 router = APIRouter(prefix="/v1/company/credits", tags=["credits"])
 
 Reader = Annotated[Caller, company("credits:read")]
 Spender = Annotated[Caller, company("credits:write")]
-Kind = Literal[
-    "granted", "became_available", "reserved", "released", "used", "restored", "expired", "frozen",
-    "unfrozen", "reversed", "clawback_owed", "clawback_settled", "adjusted", "point_counted",
-    "point_removed", "term_changed",
-]  # fmt: skip
 
 
-class Counts(Shape):
-    """How many credits stand where. `owed` is negative: taken back after they had been used."""
-
-    pending: int = Field(ge=0, description="Granted; the guarantee period is running")
-    available: int = Field(ge=0, description="May be reserved")
-    reserved: int = Field(ge=0, description="Held for an opening")
-    used: int = Field(ge=0, description="A hire was made with it")
-    expired: int = Field(ge=0, description="Lapsed")
-    reversed: int = Field(ge=0, description="Taken back, e.g. after an early leave")
-    frozen: int = Field(ge=0, description="Under dispute")
-    owed: int = Field(le=0, description="Owed back by the company")
-
-
-class AgreementCounts(Counts):
-    """The same for one agreement."""
-
-    agreement_id: str
-    agency_id: str
-
-
-class CreditsOut(Shape):
-    """A company's free referral credits (無償紹介枠)."""
-
-    total: Counts
-    agreements: list[AgreementCounts]
-
-
-class EntryOut(Shape):
-    """One move of one credit. Nothing here is ever changed; corrections are new entries."""
-
-    id: str
-    kind: Kind
-    credit_id: str
-    agency_id: str
-    agreement_id: str
-    agreement_version: int
-    relay_id: str | None
-    placement_id: str | None
-    from_bucket: str
-    to_bucket: str
-    effective_on: date
-    at: Utc
-    reason: str | None
-    actor: str
-
-
-class StatementBook(Shape):
-    """A month at one agency."""
-
-    agreement_id: str
-    agency_id: str
-    opening: Counts
-    closing: Counts
-    movements: dict[str, int]
-    entries: list[EntryOut]
-
-
-class StatementOut(Shape):
-    """A month of all agreements, by the time of recording in Japan."""
-
-    month: str
-    final: bool = Field(description="The month is over; the statement will not change")
-    agreements: list[StatementBook]
+Yen = Annotated[int, Field(ge=0, le=1_000_000_000)]
 
 
 class ReservationIn(Shape):
@@ -117,12 +33,26 @@ class ReservationIn(Shape):
 
     agency_id: str = Field(pattern=pattern("agy"))
     opening: Annotated[Text, AfterValidator(str.strip), Field(min_length=1, max_length=200)]
+    job_type: Annotated[Text, Field(min_length=1, max_length=100)] | None = Field(
+        default=None, description="Where the agreement's scope asks for it"
+    )
+    employment_term: Literal["permanent", "fixed"] | None = None
+    annual_salary_jpy: Yen | None = Field(
+        default=None, description="理論年収 of the opening; also for the 参考値 of the fee"
+    )
 
 
 class HireIn(Shape):
     """The day of the hire, in Japan."""
 
     hired_on: Day
+    annual_salary_jpy: Yen | None = Field(default=None, description="If it became another one")
+
+
+class LeaveIn(Shape):
+    """The person hired with the credit has left."""
+
+    last_day_employed: Day
 
 
 class ReservationOut(Shape):
@@ -132,109 +62,26 @@ class ReservationOut(Shape):
     credit_id: str
     agency_id: str
     opening: str
-    state: Literal["reserved", "released", "used"]
+    job_type: str | None
+    employment_term: str | None
+    annual_salary_jpy: int | None
+    list_fee_jpy: int | None = Field(description="参考値: the fee, without tax, it stands for")
+    state: Literal["reserved", "released", "used", "restored"]
     reserved_on: date
     holds_until: date = Field(description="The last day of the hold; then it ends by itself")
+    release_by: date | None = Field(
+        description="The credit is asked back: let it go by the end of this day"
+    )
     hired_on: date | None
+    left_on: date | None
     created_at: Utc
-
-
-Format = Annotated[
-    Literal["json", "csv"] | None, Query(description="`csv` for a table; else by `Accept`")
-]
-_AS_CSV: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/csv": {"schema": {"type": "string"}}}}
-}
-
-
-@router.get("", responses=problems(401, 403, 429))
-async def read_credits(db: Db, caller: Reader) -> CreditsOut:
-    """Your credits: in all, and per agreement."""
-    found = await view.balances(db, caller.company_id or "")
-    return CreditsOut(
-        total=_counts(found.total),
-        agreements=[
-            AgreementCounts(
-                agreement_id=one.agreement_id, agency_id=one.agency_id, **asdict(one.balance)
-            )
-            for one in found.agreements
-        ],
-    )
-
-
-@router.get(
-    "/entries", response_model=Page[EntryOut], responses={**problems(401, 403, 422, 429), **_AS_CSV}
-)
-async def list_entries(
-    *,
-    request: Request,
-    db: Db,
-    caller: Reader,
-    relay_id: Annotated[str | None, Query(pattern=pattern("rly"))] = None,
-    agency_id: Annotated[str | None, Query(pattern=pattern("agy"))] = None,
-    credit_id: Annotated[str | None, Query(pattern=pattern("crd"))] = None,
-    cursor: Cursor = None,
-    limit: Limit = 50,
-    format: Format = None,  # noqa: A002 - the caller's word
-) -> Any:
-    """The ledger behind the numbers, newest first; as JSON, or as CSV."""
-    found = await view.entries(
-        db,
-        caller.company_id or "",
-        relay_id=relay_id,
-        agency_id=agency_id,
-        credit_id=credit_id,
-        before=decode_cursor(cursor) if cursor is not None else None,
-        limit=limit + 1,
-    )
-    shown, more = found[:limit], len(found) > limit
-    following = encode_cursor(shown[-1].id) if more else None
-    if _wants_csv(request, format):
-        return _csv("credit-entries.csv", shown, following)
-    return Page[EntryOut](data=[_entry(one) for one in shown], next_cursor=following)
-
-
-@router.get(
-    "/statements/{month}",
-    response_model=StatementOut,
-    responses={**problems(401, 403, 422, 429), **_AS_CSV},
-)
-async def read_statement(
-    *,
-    request: Request,
-    db: Db,
-    now: Now,
-    caller: Reader,
-    month: Annotated[str, Path(pattern=r"^2[0-9]{3}-(0[1-9]|1[0-2])$", examples=["2026-10"])],
-    format: Format = None,  # noqa: A002 - the caller's word
-) -> Any:
-    """What a month recorded, between the balances before and after it; as JSON, or as CSV."""
-    made = await view.statement(db, caller.company_id or "", month, now)
-    if _wants_csv(request, format):
-        entries = [entry for one in made.agreements for entry in one.entries]
-        return _csv(f"credits-{month}.csv", entries, None)
-    return StatementOut(
-        month=made.month,
-        final=made.final,
-        agreements=[
-            StatementBook(
-                agreement_id=one.agreement_id,
-                agency_id=one.agency_id,
-                opening=_counts(one.opening),
-                closing=_counts(one.closing),
-                movements=one.movements,
-                entries=[_entry(entry) for entry in one.entries],
-            )
-            for one in made.agreements
-        ],
-    )
 
 
 @router.get("/reservations", responses=problems(401, 403, 422, 429))
 async def list_reservations(
     db: Db,
     caller: Reader,
-    state: Literal["reserved", "released", "used"] | None = None,
+    state: Literal["reserved", "released", "used", "restored"] | None = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> Page[ReservationOut]:
@@ -263,16 +110,22 @@ async def read_reservation(
     "/reservations", status_code=201, responses=problems(400, 401, 403, 409, 422, 423, 429)
 )
 async def reserve(
-    given: ReservationIn, db: Db, now: Now, once: Once, caller: Spender
+    given: ReservationIn, db: Db, now: Now, once: Rehearsable, caller: Spender
 ) -> ReservationOut:
-    """Hold a credit for an opening: the one that expires first. 409 when none can be used."""
+    """Hold a credit for an opening: the one that expires first among those whose scope it fits.
+
+    409 `no_credit_available` when none can be used, `out_of_scope` when none fits.
+    """
 
     async def run() -> ReservationOut:
+        opening = Opening(
+            given.opening, given.job_type, given.employment_term, given.annual_salary_jpy
+        )
         held = await use_credit.reserve(
             db,
             caller.company_id or "",
             agency_id=given.agency_id,
-            opening=given.opening,
+            opening=opening,
             actor=caller.client_id,
             now=now,
         )
@@ -288,7 +141,7 @@ async def reserve(
 async def release(
     db: Db,
     now: Now,
-    once: Once,
+    once: Rehearsable,
     caller: Spender,
     reservation_id: typed_id("rsv"),  # type: ignore[valid-type]
 ) -> ReservationOut:
@@ -312,7 +165,7 @@ async def use(
     given: HireIn,
     db: Db,
     now: Now,
-    once: Once,
+    once: Rehearsable,
     caller: Spender,
     reservation_id: typed_id("rsv"),  # type: ignore[valid-type]
 ) -> ReservationOut:
@@ -324,6 +177,7 @@ async def use(
             caller.company_id or "",
             reservation_id,
             hired_on=given.hired_on,
+            annual_salary_jpy=given.annual_salary_jpy,
             actor=caller.client_id,
             now=now,
         )
@@ -332,39 +186,37 @@ async def use(
     return await once(run)
 
 
-def _counts(balance: view.Balance) -> Counts:
-    return Counts(**asdict(balance))
+@router.post(
+    "/reservations/{reservation_id}/early-leave",
+    responses=problems(400, 401, 403, 404, 409, 422, 423, 429),
+)
+async def leave_early(
+    *,
+    given: LeaveIn,
+    db: Db,
+    now: Now,
+    once: Rehearsable,
+    caller: Spender,
+    reservation_id: typed_id("rsv"),  # type: ignore[valid-type]
+) -> ReservationOut:
+    """The person hired with the credit left inside the guarantee: the credit comes back.
 
+    It stays usable for the agreed time at least. 409 where the agreement does not give it back.
+    """
 
-def _entry(entry: view.Entry) -> EntryOut:
-    return EntryOut(**asdict(entry))
+    async def run() -> ReservationOut:
+        held = await use_credit.restore(
+            db,
+            caller.company_id or "",
+            reservation_id,
+            last_day_employed=given.last_day_employed,
+            actor=caller.client_id,
+            now=now,
+        )
+        return _reservation(held)
+
+    return await once(run)
 
 
 def _reservation(row: Reservation) -> ReservationOut:
-    return ReservationOut(
-        **row.model_dump(
-            include={
-                "id", "credit_id", "agency_id", "opening", "state", "reserved_on", "holds_until",
-                "hired_on", "created_at",
-            }
-        )
-    )  # fmt: skip
-
-
-def _wants_csv(request: Request, wanted: str | None) -> bool:
-    return wanted == "csv" or (
-        wanted is None and "text/csv" in request.headers.get("accept", "").lower()
-    )
-
-
-def _csv(name: str, entries: Iterable[view.Entry], following: str | None) -> Response:
-    """One line per entry. Ids, dates and codes only: nothing a spreadsheet could run."""
-    made = io.StringIO()
-    writer = csv.DictWriter(made, [one.name for one in fields(view.Entry)], lineterminator="\r\n")
-    writer.writeheader()
-    for entry in entries:
-        writer.writerow(_entry(entry).model_dump(mode="json"))
-    headers = {"content-disposition": f'attachment; filename="{name}"'}
-    if following is not None:
-        headers["x-next-cursor"] = following
-    return Response(made.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
+    return ReservationOut(**row.model_dump(include=set(ReservationOut.model_fields)))

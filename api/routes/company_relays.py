@@ -13,7 +13,8 @@ from api.routes.agency_relays import State
 from api.shapes import Cursor, Limit, Page, Utc, page_of
 from domain.agency import Agency
 from domain.ids import pattern
-from domain.relay import Placement, Relay
+from domain.placement import Placement
+from domain.relay import Relay
 
 router = APIRouter(prefix="/v1/company/relays", tags=["company: relays"])
 

@@ -214,7 +214,8 @@ async def reserve(*, request: Request, person: Actor, db: Db, now: Now) -> Respo
             db,
             lambda: use_credit.reserve(
                 db, person.company_id or "",
-                agency_id=agency_id, opening=opening, actor=person.member_id, now=now,
+                agency_id=agency_id, opening=use_credit.Opening(opening),
+                actor=person.member_id, now=now,
             ),
         )  # fmt: skip
     return await _to_credits(request, person, db, now, form, "reserved")

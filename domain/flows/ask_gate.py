@@ -12,14 +12,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from domain.access import as_system
-from domain.agency import Agency, Agreement
+from domain.agency import Agency
+from domain.agreement import Agreement
 from domain.base import Row
 from domain.business_days import local_day
 from domain.candidate import Candidate
 from domain.consent import Consent, ConsentEvent, ConsentText
 from domain.gate import Facts, Hearing, closed_because
+from domain.ports import Holidays
 from domain.relay import Relay
 from domain.store import find
+from domain.views.duties import paused
 
 R = TypeVar("R", bound=Row)
 _AGENCY_WIDE = text("""
@@ -33,18 +36,25 @@ SELECT (SELECT count(*) FROM webhook_endpoint WHERE agency_id = :agency) AS endp
 
 
 async def ask_gate(
-    session: AsyncSession, relay: Relay, now: datetime, *, to_change: bool = False
+    session: AsyncSession,
+    relay: Relay,
+    now: datetime,
+    *,
+    to_change: bool = False,
+    holidays: Holidays | None = None,
 ) -> tuple[Facts, str | None]:
     """The facts, and why the gate is closed (null: open). Works for the relay's company.
 
     `to_change` locks the rows for the caller to write; else others may read at the same time.
+    `holidays` ask about the agency's duties as well: they hold back what is not forwarded yet.
     """
     company_id = relay.company_id
     consent = await _locked(session, Consent, company_id, relay.consent_id, to_change=to_change)
     relay = await _locked(session, Relay, company_id, relay.id, to_change=to_change)
-    agreement = select(Agreement).where(
+    wanted = select(Agreement).where(
         col(Agreement.company_id) == company_id, col(Agreement.agency_id) == relay.agency_id
     )
+    agreement = (await session.scalars(wanted)).first()
     hearing, escalated = await _hearing(session, relay.agency_id)
     facts = Facts(
         relay=relay,
@@ -53,11 +63,24 @@ async def ask_gate(
         text=await find(session, ConsentText, company_id, consent.text_id),
         candidate=await _fresh(session, Candidate, (company_id, relay.candidate_id)),
         agency=await _fresh(session, Agency, relay.agency_id),
-        agreement=(await session.scalars(agreement)).first(),
+        agreement=agreement,
         hearing=hearing,
         stop_escalated=escalated,
+        duty_missed=await _duty_missed(session, holidays, relay, agreement, now),
     )
     return facts, closed_because(facts, now, local_day(now))
+
+
+async def _duty_missed(
+    session: AsyncSession,
+    holidays: Holidays | None,
+    relay: Relay,
+    agreement: Agreement | None,
+    now: datetime,
+) -> bool:
+    if holidays is None or agreement is None or relay.state != "queued":
+        return False
+    return bool(await paused(session, holidays, relay.company_id, relay.agency_id, now))
 
 
 async def _locked(

@@ -13,6 +13,8 @@ from domain.access import as_company, as_system
 from domain.agency import Agency
 from domain.flows.announce import announce
 from domain.flows.ask_gate import ask_gate
+from domain.flows.attribute import mark_person
+from domain.flows.watch_relay import note_word
 from domain.gate import FEED_READ_FRESH
 from domain.ids import new_id
 from domain.jobs import later
@@ -33,10 +35,9 @@ async def forward_relay(
     session: AsyncSession, tools: Tools, company_id: str, relay_id: str, now: datetime
 ) -> None:
     """Timer `relay.forward_at`: forward what is queued and due, or note why not and look again."""
-    del tools
     relay = await find(session, Relay, company_id, relay_id)
     if relay is not None and relay.forward_at <= now:
-        await _look(session, relay, now)
+        await _look(session, tools, relay, now)
 
 
 async def note_feed_read(session: AsyncSession, agency_id: str, now: datetime) -> None:
@@ -59,15 +60,17 @@ async def waiting_for(session: AsyncSession, agency_id: str) -> list[tuple[str, 
     return [(row[0], row[1]) for row in rows]
 
 
-async def look_again(session: AsyncSession, company_id: str, relay_id: str, now: datetime) -> None:
+async def look_again(
+    session: AsyncSession, tools: Tools, company_id: str, relay_id: str, now: datetime
+) -> None:
     """Something about the agency changed: a gate found closed is tried before its time."""
     await as_company(session, company_id)
     relay = await find(session, Relay, company_id, relay_id)
     if relay is not None and relay.reason is not None:
-        await _look(session, relay, now)
+        await _look(session, tools, relay, now)
 
 
-async def _look(session: AsyncSession, seen: Relay, now: datetime) -> None:
+async def _look(session: AsyncSession, tools: Tools, seen: Relay, now: datetime) -> None:
     if seen.state != "queued":
         return
     facts, closed = await ask_gate(session, seen, now, to_change=True)
@@ -76,6 +79,8 @@ async def _look(session: AsyncSession, seen: Relay, now: datetime) -> None:
         return
     if closed is None:
         await _forward(session, relay, now)
+        await mark_person(session, tools.sealer, relay, facts.candidate, facts.consent)
+        await note_word(session, relay, now)
     elif closed in _ENDINGS:
         relay.state, relay.closed_at = advance(relay.state, _ENDINGS[closed]), now
     else:

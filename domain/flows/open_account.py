@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from domain.access import as_agency, as_company, as_system
-from domain.agency import Agency, Agreement, AgreementVersion
+from domain.agency import Agency
+from domain.agreement import Agreement, AgreementVersion
 from domain.ats_secrets import seal_secrets, split_settings
 from domain.caller import AGENCY_SCOPES, COMPANY_SCOPES, Member, OAuthClient, SignInLink
 from domain.company import Company

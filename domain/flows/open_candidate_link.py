@@ -9,7 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from domain.access import as_company, as_system
-from domain.agency import Agency, Agreement, AgreementVersion
+from domain.agency import Agency
+from domain.agreement import Agreement, AgreementVersion
 from domain.application import Application
 from domain.business_days import local_day
 from domain.candidate import Candidate

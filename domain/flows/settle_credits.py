@@ -7,31 +7,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain import ledger
 from domain.credits import Bucket, Reservation
 from domain.flows import use_credit
-from domain.flows.announce import announce
-from domain.flows.mature_credit import expire, expire_if_over, is_over, make_available
+from domain.flows.mature_credit import expire, is_over, make_available
 from domain.ledger import today_in_japan
 from domain.ports import Tools
-from domain.relay import Placement, Relay, advance
 from domain.store import find, lock
-
-
-async def settle_guarantee(
-    session: AsyncSession, _tools: Tools, company_id: str, placement_id: str, now: datetime
-) -> None:
-    """The guarantee of a placement has passed without an early leave: the relay has succeeded."""
-    there = await find(session, Placement, company_id, placement_id)
-    if there is None:
-        return
-    # The relay before its placement: everybody locks in this order.
-    relay = await lock(session, Relay, company_id, there.relay_id)
-    placement = await lock(session, Placement, company_id, placement_id)
-    if placement.state != "placed" or placement.guarantee_end_on >= today_in_japan(now):
-        return
-    placement.state, placement.look_at = "guaranteed", None
-    session.add(placement)
-    before, relay.state = relay.state, advance(relay.state, "guaranteed")
-    if relay.state != before:
-        await announce(session, relay, "relay.updated", now)
 
 
 async def look_at_credit(
@@ -56,16 +35,23 @@ async def look_at_credit(
 async def end_hold(
     session: AsyncSession, _tools: Tools, company_id: str, reservation_id: str, now: datetime
 ) -> None:
-    """Nobody was hired in time: the credit is free again, or expires if its time is over."""
+    """Nobody was hired in time, or the credit was asked back: it is free again, or goes back.
+
+    While the credit is frozen the hold waits with it.
+    """
     reservation = await find(session, Reservation, company_id, reservation_id)
     if reservation is None:
         return
     book = await ledger.lock_book(session, company_id, reservation.book_id)
     reservation = await lock(session, Reservation, company_id, reservation_id)
-    due = reservation.holds_until < today_in_japan(now)
-    if book.halted or reservation.state != "reserved" or not due:
+    credit = await ledger.credit(session, company_id, reservation.credit_id)
+    if book.halted or reservation.state != "reserved" or credit.bucket != Bucket.RESERVED:
         return
-    await use_credit.let_go(
-        session, book, reservation, actor="system", reason="hold_ended", now=now
-    )
-    await expire_if_over(session, book, reservation.credit_id, now)
+    today = today_in_japan(now)
+    if reservation.release_by is not None and reservation.release_by < today:
+        reason = "asked_back"
+    elif reservation.holds_until < today:
+        reason = "hold_ended"
+    else:
+        return
+    await use_credit.let_go(session, book, reservation, actor="system", reason=reason, now=now)

@@ -1,17 +1,29 @@
 """HR holds a credit for an opening; a hire uses it, or it is let go."""
 
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain import ledger
-from domain.credits import Book, Bucket, Credit, Kind, Move, Posting, Reservation
+from domain import fees, ledger
+from domain.credits import Book, Bucket, Credit, DateSet, Kind, Move, Posting, Reservation
 from domain.errors import Conflict, Halted, Invalid, NotFound
-from domain.flows.mature_credit import expire_if_over
+from domain.flows.ask_back import take_asked_back
+from domain.flows.mature_credit import announce_expiry, expire_if_over, settle_debt
 from domain.ids import new_id
-from domain.ledger import day_after, today_in_japan
+from domain.ledger import cite, day_after, today_in_japan
 from domain.store import find, lock
-from domain.terms import terms_of
+from domain.terms import guarantee_end, restored_until, terms_of
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What HR wants to fill, and what an agreement's scope may ask about it."""
+
+    title: str
+    job_type: str | None = None
+    employment_term: str | None = None
+    annual_salary_jpy: int | None = None
 
 
 async def reserve(
@@ -19,22 +31,21 @@ async def reserve(
     company_id: str,
     *,
     agency_id: str,
-    opening: str,
+    opening: Opening,
     actor: str,
     now: datetime,
 ) -> Reservation:
-    """Hold the company's oldest usable credit at an agency for an opening.
+    """Hold the credit that expires first among the company's usable ones at an agency.
 
-    Of many who ask for the last one, exactly one gets it. Refusals: `no_credit_available` (409),
-    `book_halted` (423).
+    Of many who ask for the last one, exactly one gets it. Refusals: `no_credit_available`,
+    `out_of_scope`, `credit_owed` (409), `book_halted` (423).
     """
     book = await _book(session, company_id, agency_id)
     today = today_in_japan(now)
-    credit = await ledger.oldest_usable(session, book, today)
-    if credit is None:
-        raise _none_left()
+    credit = await _pick(session, book, opening, today)
+    await _check_debt(session, book, credit)
     held = _held(book, credit, opening, actor, now)
-    await ledger.post(session, book, _step(Kind.RESERVED, held, today, actor, None), now)
+    await ledger.post(session, book, _step(Kind.RESERVED, held, credit, today, actor=actor), now)
     session.add(held)
     await session.flush()
     return held
@@ -45,11 +56,10 @@ async def release(
 ) -> Reservation:
     """Give a held credit back. One whose last day has passed meanwhile expires at once.
 
-    Refusal: `reservation_not_open` (409).
+    Refusals: `reservation_not_open`, `credit_frozen` (409).
     """
-    book, held = await _open(session, company_id, reservation_id)
+    book, held, _ = await _open(session, company_id, reservation_id)
     await let_go(session, book, held, actor=actor, reason="cancelled", now=now)
-    await expire_if_over(session, book, held.credit_id, now)
     return held
 
 
@@ -61,22 +71,74 @@ async def use(
     hired_on: date,
     actor: str,
     now: datetime,
+    annual_salary_jpy: int | None = None,
 ) -> Reservation:
     """A hire was made without the placement fee: the held credit is spent, for good.
 
-    Refusals: `reservation_not_open`, `reservation_expired` (409); `hired_in_future`,
-    `hired_before_available` (422).
+    Refusals: `reservation_not_open`, `reservation_expired`, `credit_frozen`, `out_of_scope` (409);
+    `hired_in_future`, `hired_before_available` (422).
     """
-    book, held = await _open(session, company_id, reservation_id)
-    credit = await ledger.credit(session, company_id, held.credit_id)
+    book, held, credit = await _open(session, company_id, reservation_id)
     _check_hire(held, credit, hired_on, today_in_japan(now))
+    if annual_salary_jpy is not None:
+        held.annual_salary_jpy = annual_salary_jpy
+        _check_scope(credit, _opening_of(held))
+        held.list_fee_jpy = _list_fee(credit, annual_salary_jpy, hired_on)
     # Not dated before the hold it ends: no day may show a credit used twice over.
-    day, reason = ledger.dated(book, max(hired_on, held.reserved_on), now, None)
-    await ledger.post(session, book, _step(Kind.USED, held, day, actor, reason), now)
+    dated = ledger.dated(book, max(hired_on, held.reserved_on), now, None)
+    step = _step(
+        Kind.USED, held, credit, dated.day,
+        actor=actor, reason=dated.reason, hired_on=hired_on.isoformat(), **dated.request,
+    )  # fmt: skip
+    await ledger.post(session, book, step, now)
     _end(held, "used", now)
     held.hired_on = hired_on
     session.add(held)
     await session.flush()
+    await take_asked_back(session, book, held, Bucket.USED, now)
+    return held
+
+
+async def restore(
+    session: AsyncSession,
+    company_id: str,
+    reservation_id: str,
+    *,
+    last_day_employed: date,
+    actor: str,
+    now: datetime,
+) -> Reservation:
+    """The free hire left inside the agency's guarantee: the credit comes back, usable for a while.
+
+    Refusals: `reservation_not_used`, `restore_not_agreed`, `outside_guarantee`,
+    `left_before_start`, `not_left_yet` (409).
+    """
+    book, held, credit = await _there(session, company_id, reservation_id)
+    if held.state != "used" or held.hired_on is None:
+        raise Conflict(f"the reservation is {held.state}", code="reservation_not_used")
+    today = today_in_japan(now)
+    _check_leave(credit, held.hired_on, last_day_employed, today)
+    last = restored_until(terms_of(credit.terms), credit.expires_on or today, today)
+    posting = Posting(
+        kind=Kind.RESTORED,
+        key=f"restore:{held.id}",
+        effective_on=today,
+        actor=actor,
+        reason="early_leave",
+        moves=[Move(credit.id, Bucket.USED, Bucket.AVAILABLE)],
+        dates=[DateSet(credit.id, "expires_on", last)],
+        request={
+            **cite(credit), "reservation_id": held.id,
+            "hired_on": held.hired_on.isoformat(), "left_on": last_day_employed.isoformat(),
+        },
+    )  # fmt: skip
+    await ledger.post(session, book, posting, now)
+    held.state, held.left_on = "restored", last_day_employed
+    session.add(held)
+    await session.flush()
+    await announce_expiry(session, book, last, now)
+    await settle_debt(session, book, credit, now)
+    await expire_if_over(session, book, credit.id, now)
     return held
 
 
@@ -89,12 +151,66 @@ async def let_go(
     reason: str,
     now: datetime,
 ) -> None:
-    """Release a held credit under the book's lock, for whatever reason."""
-    posting = _step(Kind.RELEASED, held, today_in_japan(now), actor, reason)
-    await ledger.post(session, book, posting, now)
+    """Release a held credit under the book's lock, for whatever reason.
+
+    One that was asked back goes back; one whose last day has passed expires.
+    """
+    credit = await ledger.credit(session, book.company_id, held.credit_id)
+    step = _step(Kind.RELEASED, held, credit, today_in_japan(now), actor=actor, reason=reason)
+    await ledger.post(session, book, step, now)
     _end(held, "released", now)
     session.add(held)
     await session.flush()
+    await take_asked_back(session, book, held, Bucket.AVAILABLE, now)
+    await expire_if_over(session, book, held.credit_id, now)
+
+
+async def _pick(session: AsyncSession, book: Book, opening: Opening, today: date) -> Credit:
+    """The credit that expires first among those whose scope the opening fits."""
+    why = None
+    async for credit in ledger.usable(session, book, today):
+        problem = _problem(credit, opening)
+        if problem is None:
+            return credit
+        why = why or problem
+    if why is None:
+        raise _none_left()
+    raise _out_of_scope(why)
+
+
+async def _check_debt(session: AsyncSession, book: Book, credit: Credit) -> None:
+    owing = await ledger.balance(session, book, Bucket.OWED) < 0
+    if owing and not terms_of(credit.terms).reserve_while_owed:
+        detail = "a credit is owed back; by the agreement none is reserved until it is settled"
+        raise Conflict(detail, code="credit_owed")
+
+
+def _problem(credit: Credit, opening: Opening) -> str | None:
+    return terms_of(credit.terms).scope.problem(
+        opening.job_type, opening.employment_term, opening.annual_salary_jpy
+    )
+
+
+def _check_scope(credit: Credit, opening: Opening) -> None:
+    problem = _problem(credit, opening)
+    if problem is not None:
+        raise _out_of_scope(problem)
+
+
+def _out_of_scope(why: str) -> Conflict:
+    return Conflict(f"the agreement's scope does not cover this: {why}", code="out_of_scope")
+
+
+def _list_fee(credit: Credit, annual_salary_jpy: int | None, on: date) -> int | None:
+    """参考値: the fee, without tax, that the credit takes the place of."""
+    terms = terms_of(credit.terms)
+    if terms.fee is None or annual_salary_jpy is None:
+        return None
+    return fees.waived(fees.fee(annual_salary_jpy, terms.fee, on), terms.value_cap_jpy)
+
+
+def _opening_of(held: Reservation) -> Opening:
+    return Opening(held.opening, held.job_type, held.employment_term, held.annual_salary_jpy)
 
 
 _MOVES = {
@@ -104,7 +220,16 @@ _MOVES = {
 }
 
 
-def _step(kind: Kind, held: Reservation, day: date, actor: str, reason: str | None) -> Posting:
+def _step(
+    kind: Kind,
+    held: Reservation,
+    credit: Credit,
+    day: date,
+    *,
+    actor: str,
+    reason: str | None = None,
+    **more: str,
+) -> Posting:
     source, target, word = _MOVES[kind]
     return Posting(
         kind=kind,
@@ -113,10 +238,11 @@ def _step(kind: Kind, held: Reservation, day: date, actor: str, reason: str | No
         actor=actor,
         reason=reason,
         moves=[Move(held.credit_id, source, target)],
+        request={**cite(credit), "reservation_id": held.id, **more},
     )
 
 
-def _held(book: Book, credit: Credit, opening: str, actor: str, now: datetime) -> Reservation:
+def _held(book: Book, credit: Credit, opening: Opening, actor: str, now: datetime) -> Reservation:
     terms, today = terms_of(credit.terms), today_in_japan(now)
     until = today + timedelta(days=terms.reservation_days)
     if not terms.reservation_stops_expiry and credit.expires_on is not None:
@@ -127,7 +253,11 @@ def _held(book: Book, credit: Credit, opening: str, actor: str, now: datetime) -
         agency_id=book.agency_id,
         book_id=book.id,
         credit_id=credit.id,
-        opening=opening,
+        opening=opening.title,
+        job_type=opening.job_type,
+        employment_term=opening.employment_term,
+        annual_salary_jpy=opening.annual_salary_jpy,
+        list_fee_jpy=_list_fee(credit, opening.annual_salary_jpy, today),
         reserved_on=today,
         holds_until=until,
         actor=actor,
@@ -152,6 +282,22 @@ def _check_hire(held: Reservation, credit: Credit, hired_on: date, today: date) 
         raise Conflict(detail, code="reservation_expired")
 
 
+def _check_leave(credit: Credit, hired_on: date, last_day: date, today: date) -> None:
+    terms = terms_of(credit.terms)
+    if last_day < hired_on:
+        detail = "the last day employed lies before the hire"
+        raise Conflict(detail, code="left_before_start")
+    if last_day > today:
+        detail = "report a leave once the last day has come"
+        raise Conflict(detail, code="not_left_yet")
+    if last_day > guarantee_end(terms, hired_on):
+        detail = "the guarantee had ended by then"
+        raise Conflict(detail, code="outside_guarantee")
+    if not terms.restore_on_early_leave:
+        detail = "by the agreement a used credit does not come back"
+        raise Conflict(detail, code="restore_not_agreed")
+
+
 async def _book(session: AsyncSession, company_id: str, agency_id: str) -> Book:
     book = await ledger.book_of(session, company_id, agency_id)
     if book is None:
@@ -162,18 +308,28 @@ async def _book(session: AsyncSession, company_id: str, agency_id: str) -> Book:
     return book
 
 
-async def _open(
+async def _there(
     session: AsyncSession, company_id: str, reservation_id: str
-) -> tuple[Book, Reservation]:
+) -> tuple[Book, Reservation, Credit]:
     """The book first, then the reservation: everybody locks in this order."""
     there = await find(session, Reservation, company_id, reservation_id)
     if there is None:
         raise NotFound
     book = await ledger.lock_book(session, company_id, there.book_id)
     held = await lock(session, Reservation, company_id, reservation_id)
+    return book, held, await ledger.credit(session, company_id, held.credit_id)
+
+
+async def _open(
+    session: AsyncSession, company_id: str, reservation_id: str
+) -> tuple[Book, Reservation, Credit]:
+    book, held, credit = await _there(session, company_id, reservation_id)
     if held.state != "reserved":
         raise Conflict(f"the reservation is {held.state}", code="reservation_not_open")
-    return book, held
+    if credit.bucket == Bucket.FROZEN:
+        detail = "the credit is under dispute; the hold goes on when that has ended"
+        raise Conflict(detail, code="credit_frozen")
+    return book, held, credit
 
 
 def _none_left() -> Conflict:

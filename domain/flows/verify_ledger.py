@@ -331,6 +331,7 @@ def _grants(read: _Read) -> _Found:
             effective_on=tx.effective_on,
             actor=tx.actor,
             reason=tx.reason_code,
+            request=tx.request,
             moves=moves,
             credits=[read.credits[move.credit_id or ""] for move in moves],
         )

@@ -19,6 +19,7 @@ from domain.company import Company
 from domain.consent import Consent, advance
 from domain.flows.announce import announce
 from domain.flows.append_consent_event import append, lock_candidate
+from domain.flows.count_relay import uncount_relay
 from domain.flows.leave_note import note_for_vendor
 from domain.flows.open_candidate_link import new_my_page_link
 from domain.flows.write_mail import language, write_to_candidate
@@ -134,6 +135,7 @@ async def stop_relays(
     the person's data, it has three business days to acknowledge.
     """
     for relay in await relays_of(session, consent):
+        await uncount_relay(session, relay, now)
         if relay.forwarded_at is None:
             relay.state, relay.closed_at = advance_relay(relay.state, "withdrawn"), now
             session.add(relay)

@@ -12,12 +12,12 @@ from domain import vault
 from domain.agency import Agency
 from domain.candidate import Candidate
 from domain.consent import Consent
-from domain.flows.withdraw_consent import withdraw
-from domain.relay import FeedItem, Placement, Provision, RelayEvent, StopNotice
+from domain.placement import Placement
+from domain.relay import FeedItem, Provision, RelayEvent, StopNotice
 from domain.relay_package import canonical
 from tests.conftest import api_client, forward
 from tests.factories import make_world, work
-from tests.relays import ITEMS, PROFILE, forwarded, queued, reload
+from tests.relays import ITEMS, PROFILE, forwarded, queued, reload, take_back
 
 pytestmark = pytest.mark.anyio
 
@@ -25,13 +25,6 @@ pytestmark = pytest.mark.anyio
 async def rows(runtime, relay, kind):
     async with runtime.database.transaction(company_id=relay.company_id) as db:
         return (await db.scalars(select(kind))).all()
-
-
-async def take_back(runtime, relay):
-    async with runtime.database.transaction(company_id=relay.company_id) as db:
-        candidate = await db.get_one(Candidate, (relay.company_id, relay.candidate_id))
-        await withdraw(db, runtime.tools, candidate, None, runtime.clock())
-    await work(runtime)
 
 
 def report(api, relay, kind, **more):

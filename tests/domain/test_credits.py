@@ -68,10 +68,6 @@ def test_every_rule_keeps_the_signs_a_bucket_can_have(kind):
         assert rule.touches_state or rule.unit != 1 or Bucket.OWED in {rule.source, rule.target}
 
 
-def test_a_correction_has_no_rule_until_two_persons_can_approve_it():
-    assert [rule for rule in RULES if rule.kind == Kind.ADJUSTED] == []
-
-
 def new(number="crd_1", **more):
     facts = {
         "agreement_id": "agr_1", "agreement_version": 1, "placement_id": "plc_1",
@@ -104,7 +100,7 @@ def test_a_repeated_grant_is_recognised_though_its_ids_are_new():
         grant(new(placement_id="plc_2")),
         grant(new(started_on=date(2026, 4, 2))),
         grant(new(), reason="late_fact"),
-        grant(new(), meaning=["more"]),
+        grant(new(), request={"fact_on": "2026-03-31"}),
     ],
 )
 def test_another_grant_has_another_fingerprint(other):

@@ -7,13 +7,17 @@ from typing import Any
 from sqlalchemy import text
 from sqlmodel import col, select
 
-from domain.agency import AgreementVersion
+from domain.agreement import AgreementVersion
 from domain.application import Application
 from domain.candidate import Candidate
 from domain.consent import Consent
-from domain.flows import post_credits
+from domain.flows.correct_placement import restate
+from domain.flows.earn_credits import settle_placement
 from domain.ids import new_id
-from domain.relay import Placement, Relay
+from domain.ledger import day_after
+from domain.placement import Placement
+from domain.relay import Relay
+from domain.store import lock
 from domain.terms import guarantee_end, terms_of
 from domain.views import credits as view
 
@@ -90,18 +94,23 @@ async def earn(runtime: Any, world: Any, started_on: date, *, agency: int = 0) -
     """A placement that was granted its credits on its first day; the placement's id."""
     async with runtime.database.transaction(company_id=world.company.id) as db:
         placement = await place(db, world, started_on, agency=agency)
-        version = await newest_terms(db, world, agency)
-        await post_credits.grant_for_placement(db, placement, version, at(started_on))
+        placement.look_at = day_after(placement.guarantee_end_on)
+        await settle_placement(db, runtime.tools, placement, because="started", now=at(started_on))
         return placement.id
 
 
 async def leave(runtime: Any, world: Any, placement_id: str, last_day: date, now: datetime) -> None:
-    """The agency reports an early leave."""
+    """The agency reports an early leave; told again it changes nothing."""
     async with runtime.database.transaction(company_id=world.company.id) as db:
-        wanted = select(Placement).where(col(Placement.id) == placement_id).with_for_update()
-        placement = (await db.scalars(wanted)).one()
-        await post_credits.take_back_for_early_leave(db, placement, last_day, now)
-        placement.state, placement.left_on = "early_left", last_day
+        wanted = select(Placement).where(col(Placement.id) == placement_id)
+        placement = (await db.scalars(wanted.with_for_update())).one()
+        if placement.left_on is not None:
+            return
+        placement.left_on = last_day
+        relay = await lock(db, Relay, world.company.id, placement.relay_id)
+        await restate(
+            db, runtime.tools, relay, placement, "early_leave", actor="crc_a", reason=None, now=now
+        )
 
 
 async def balance(runtime: Any, world: Any) -> dict[str, int]:

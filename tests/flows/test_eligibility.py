@@ -5,7 +5,8 @@ from datetime import date, timedelta
 import pytest
 from sqlalchemy import select
 
-from domain.agency import Agency, Agreement
+from domain.agency import Agency
+from domain.agreement import Agreement
 from domain.application import Application
 from domain.candidate import Candidate
 from domain.company import Company

@@ -5,7 +5,8 @@ from sqlalchemy import text, update
 from sqlmodel import col, select
 
 from api.jobs import run_now
-from domain.agency import Agency, Agreement
+from domain.agency import Agency
+from domain.agreement import Agreement
 from domain.consent import Consent
 from domain.flows.forward_relay import note_feed_read
 from domain.relay import FeedItem, Relay, RelayEvent, StopNotice

@@ -210,7 +210,7 @@ async def refusal(runtime, world, wrong, now=None):
         (Kind.USED, Bucket.PENDING, Bucket.USED, None),
         (Kind.EXPIRED, Bucket.PENDING, Bucket.EXPIRED, None),
         (Kind.EXPIRED, Bucket.PENDING, Bucket.EXPIRED, "validity"),
-        (Kind.ADJUSTED, Bucket.PENDING, Bucket.REVERSED, None),
+        (Kind.BECAME_AVAILABLE, Bucket.AVAILABLE, Bucket.PENDING, None),
     ],
 )
 async def test_a_balanced_move_without_a_rule_is_refused(
@@ -224,6 +224,16 @@ async def test_a_balanced_move_without_a_rule_is_refused(
     assert await refusal(runtime, world, wrong) == "move_not_allowed"
     assert await balance(runtime, world) == {"pending": 1}
     assert await count(runtime, world, "ledger_tx") == 1
+
+
+async def test_a_correction_nobody_assented_to_is_refused(runtime, world):
+    await earn(runtime, world, APRIL)
+    async with runtime.database.transaction(company_id=world.company.id) as db:
+        credit = (await db.scalars(select(Credit))).one()
+    wrong = posting(Move(credit.id, Bucket.PENDING, Bucket.REVERSED), kind=Kind.ADJUSTED)
+
+    assert await refusal(runtime, world, wrong) == "not_assented"
+    assert await balance(runtime, world) == {"pending": 1}
 
 
 async def test_a_credit_is_taken_from_where_it_stands(runtime, world):
@@ -324,7 +334,8 @@ async def test_a_halted_book_is_read_and_not_written(runtime, world, clock, data
     with pytest.raises(Halted):
         async with runtime.database.transaction(company_id=world.company.id) as db:
             await use_credit.reserve(
-                db, world.company.id, agency_id=world.agency.id, opening="経理", actor="crc_1",
+                db, world.company.id, agency_id=world.agency.id,
+                opening=use_credit.Opening("経理"), actor="crc_1",
                 now=clock(),
             )  # fmt: skip
     async with owner(database_url) as connection, connection.transaction():
@@ -372,7 +383,8 @@ async def test_company_and_agency_see_the_same_book_and_others_nothing(runtime, 
     await work(runtime)
     async with runtime.database.transaction(company_id=world.company.id) as db:
         await use_credit.reserve(
-            db, world.company.id, agency_id=world.agency.id, opening="経理", actor="crc_1",
+            db, world.company.id, agency_id=world.agency.id,
+            opening=use_credit.Opening("経理"), actor="crc_1",
             now=clock(),
         )  # fmt: skip
     other = await make_world(runtime, slug="other")
@@ -401,7 +413,8 @@ async def test_an_agency_reads_reservations_and_writes_none(runtime, world, cloc
     await work(runtime)
     async with runtime.database.transaction(company_id=world.company.id) as db:
         await use_credit.reserve(
-            db, world.company.id, agency_id=world.agency.id, opening="経理", actor="crc_1",
+            db, world.company.id, agency_id=world.agency.id,
+            opening=use_credit.Opening("経理"), actor="crc_1",
             now=clock(),
         )  # fmt: skip
     async with runtime.database.transaction(agency_id=world.agency.id) as db:
@@ -420,7 +433,12 @@ async def a_year(runtime, world, clock):
     now = clock()
     async with runtime.database.transaction(company_id=world.company.id) as db:
         held = await use_credit.reserve(
-            db, world.company.id, agency_id=world.agency.id, opening="経理", actor="crc_1", now=now
+            db,
+            world.company.id,
+            agency_id=world.agency.id,
+            opening=use_credit.Opening("経理"),
+            actor="crc_1",
+            now=now,
         )
     async with runtime.database.transaction(company_id=world.company.id) as db:
         await use_credit.use(
@@ -551,6 +569,6 @@ async def test_a_closed_month_receives_nothing_and_a_late_fact_is_dated_today(
         open_month = ledger.dated(book, date(2026, 5, 1), at(date(2026, 5, 2)), "early_leave")
 
     assert code == "effective_on_refused"
-    assert late == (date(2026, 5, 2), "late_fact")
-    assert open_month == (date(2026, 5, 1), "early_leave")
+    assert late == ledger.Dated(date(2026, 5, 2), "late_fact", {"fact_on": "2026-04-01"})
+    assert open_month == ledger.Dated(date(2026, 5, 1), "early_leave", {})
     assert await count(runtime, world, "ledger_tx") == 0

@@ -23,13 +23,14 @@ from api.clock import Clock
 from api.runtime import Runtime
 from domain.credits import Bucket, Credit, LedgerTx, Reservation
 from domain.errors import Refusal
-from domain.flows import post_credits, use_credit
+from domain.flows import use_credit
+from domain.flows.earn_credits import settle_placement
 from domain.flows.verify_ledger import verify
 from domain.ids import new_id
-from domain.relay import Placement
+from domain.placement import Placement
 from tests.conftest import _admin, settings_for
 from tests.factories import make_world
-from tests.flows.ledger_story import at, balance, earn, leave, newest_terms, terms_are
+from tests.flows.ledger_story import at, balance, earn, leave, terms_are
 
 SPRING = date(2026, 4, 1)
 NUMBERS = st.integers(min_value=0, max_value=3)
@@ -120,8 +121,9 @@ class Stories(RuleBasedStateMachine):
                 row = (
                     await db.scalars(select(Placement).where(col(Placement.id) == placement))
                 ).one()
-                version = await newest_terms(db, self.world)
-                await post_credits.grant_for_placement(db, row, version, self.runtime.clock())
+                await settle_placement(
+                    db, self.runtime.tools, row, because="started", now=self.runtime.clock()
+                )
 
         self.run(again())
 
@@ -176,7 +178,8 @@ class Stories(RuleBasedStateMachine):
         async def hold():
             async with self.there() as db:
                 return await use_credit.reserve(
-                    db, self.world.company.id, agency_id=self.world.agency.id, opening="経理",
+                    db, self.world.company.id, agency_id=self.world.agency.id,
+                    opening=use_credit.Opening("経理"),
                     actor="crc_1", now=self.runtime.clock(),
                 )  # fmt: skip
 

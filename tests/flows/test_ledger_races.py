@@ -71,7 +71,8 @@ async def test_of_sixteen_who_want_the_last_credit_exactly_one_gets_it(
     async def reserve(number):
         async with crowd.transaction(company_id=world.company.id) as db:
             await use_credit.reserve(
-                db, world.company.id, agency_id=world.agency.id, opening=f"{number}",
+                db, world.company.id, agency_id=world.agency.id,
+                opening=use_credit.Opening(f"{number}"),
                 actor="crc_1", now=clock(),
             )  # fmt: skip
         return "got it"
@@ -111,7 +112,8 @@ async def test_sixteen_postings_of_the_same_event_are_one_transaction(runtime, w
 async def test_a_reservation_is_used_or_released_never_both(runtime, world, clock, crowd):
     async with runtime.database.transaction(company_id=world.company.id) as db:
         held = await use_credit.reserve(
-            db, world.company.id, agency_id=world.agency.id, opening="経理", actor="crc_1",
+            db, world.company.id, agency_id=world.agency.id,
+            opening=use_credit.Opening("経理"), actor="crc_1",
             now=clock(),
         )  # fmt: skip
 
@@ -161,7 +163,8 @@ async def test_a_leave_and_a_use_at_the_same_moment_leave_a_sound_book(
     """Whichever came first: the credit went back, or it was used and is owed. No deadlock."""
     async with runtime.database.transaction(company_id=world.company.id) as db:
         held = await use_credit.reserve(
-            db, world.company.id, agency_id=world.agency.id, opening="経理", actor="crc_1",
+            db, world.company.id, agency_id=world.agency.id,
+            opening=use_credit.Opening("経理"), actor="crc_1",
             now=clock(),
         )  # fmt: skip
 
