@@ -38,6 +38,8 @@ class Sent:
     facts: dict[str, str]
     agencies: list[str] = field(default_factory=list)
     items: dict[str, list[str]] = field(default_factory=dict)
+    followup: bool = False
+    """Whether the box "you may ask me later" is ticked. It is no choice of an agency."""
     submission_id: str = field(default_factory=lambda: secrets.token_urlsafe(18))
     text_sha256: str = ""
     locale: str = ""
@@ -73,6 +75,7 @@ def read(form: FormData) -> Sent:
             for key, _ in texts
             if key.startswith("items.")
         },
+        followup=values.get("followup") == "yes",
         submission_id=submission if _SUBMISSION.fullmatch(submission) else "",
         text_sha256=values.get("text", ""),
         locale=values.get("locale", ""),

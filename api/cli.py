@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from api import logs, schema, serve
+from api import dispute_cli, logs, schema, serve
 from api.demo import place
 from api.import_cli import Wish, run_import
 from api.runtime import Runtime, app_password, owner_url
@@ -40,7 +40,8 @@ bench = typer.Typer(
     no_args_is_help=True, help="Measurements, as ratios to a floor of the same run."
 )
 for name, group in {
-    "keys": keys, "jobs": jobs, "ledger": ledger, "audit": audit, "bench": bench,
+    "keys": keys, "jobs": jobs, "ledger": ledger, "audit": audit, "disputes": dispute_cli.commands,
+    "bench": bench,
 }.items():  # fmt: skip
     cli.add_typer(group, name=name)
 console = Console()

@@ -16,8 +16,8 @@ from domain.company import Company
 from domain.errors import Invalid
 
 WORD = "consent-text-v1"
-VERSION = "2025-04"
-EFFECTIVE_ON = date(2025, 4, 1)
+VERSION = "2025-10"
+EFFECTIVE_ON = date(2025, 10, 1)
 GRACE_MINUTES = 30
 """Between the consent and the first possible hand-over; the statement says so."""
 MOST_AGENCIES = 8
@@ -27,12 +27,15 @@ KEYS = (
     "provider_name", "provider_address", "provider_representative", "privacy_officer", "purpose",
     "recipients", "data_items", "means", "voluntary", "free_of_charge", "company_benefit",
     "withdrawal", "validity", "retention", "rights_contact", "processors", "special_care_warning",
-    "agreement", "version", "effective_on", "locale",
+    "followup", "followup_agreement", "agreement", "version", "effective_on", "locale",
 )  # fmt: skip
 """What must be there. `cross_border` joins them when a recipient is abroad."""
 RECIPIENT_KEYS = (
     "id", "name", "address", "representative", "licence", "country", "purpose", "privacy_url",
 )  # fmt: skip
+FOLLOWUP = "followup"
+"""What the person agrees to apart from any hand-over: to be asked later whether they started. In
+the evidence it stands where items stand, in an event of its own that names no agency."""
 FORBIDDEN = ("お祝い金", "プレゼント", "ギフト", "ポイント進呈", "謝礼を")
 """Rewards near an opt-in are banned (domain rules 15); a statement offering one is refused."""
 
@@ -72,6 +75,14 @@ _JA = {
     "special_care_warning": (
         "健康状態、信条、犯罪歴など、配慮を要する個人情報は記入しないでください。"
     ),
+    "followup": (
+        "ご希望の方に限り、お取り次ぎから30日後、90日後、180日後の最大3回、"
+        "その人材紹介会社を通じて就職されたかどうかをメールでおたずねします。提供の同意とは別のもので、"
+        "希望されなくても不利益はありません。お答えは任意で、就職先や入社日はおたずねしません。"
+        "人材紹介会社にお答えが伝わることはなく、{company}には就職が確認されたことだけが伝わります。"
+        "いつでもやめられます。"
+    ),
+    "followup_agreement": "就職の確認のメール(最大3回)を希望します。",
     "agreement": "上記を確認し、選択した会社に、選択した項目を提供することに同意します。",
 }
 _EN = {
@@ -114,6 +125,14 @@ _EN = {
         "Please do not write anything about health, beliefs, a criminal record or other sensitive "
         "matters."
     ),
+    "followup": (
+        "Only if you wish, we ask you by mail whether you started a job through the agency you "
+        "were passed on to: at most three times, 30, 90 and 180 days afterwards. This is separate "
+        "from your consent to a hand-over, and not wishing it has no disadvantage. Answering is "
+        "voluntary, and we do not ask where you work or since when. The agency does not learn your "
+        "answer; {company} learns only that a start was confirmed. You can stop it at any time."
+    ),
+    "followup_agreement": "I would like to be asked by mail (at most three times).",
     "agreement": (
         "I have read the above and agree that the items I selected are handed over to the agencies "
         "I selected."
@@ -133,6 +152,7 @@ _HEADINGS = {
         "validity": "有効期間",
         "retention": "保存期間",
         "processors": "取扱いの委託",
+        "followup": "就職の確認(ご希望の方のみ)",
         "special_care_warning": "ご注意",
         "rights_contact": "ご請求・お問い合わせ",
         "provider_name": "事業者",
@@ -150,6 +170,7 @@ _HEADINGS = {
         "validity": "How long it is valid",
         "retention": "How long records are kept",
         "processors": "Who handles the data for the company",
+        "followup": "Asking you later (only if you wish)",
         "special_care_warning": "Please note",
         "rights_contact": "Requests and questions",
         "provider_name": "The company",
@@ -246,15 +267,23 @@ def check(content: Mapping[str, Any]) -> None:
         raise Invalid(detail, code="reward_offered")
 
 
-def as_text(content: Mapping[str, Any]) -> str:
-    """The statement as plain text for the receipt, in the order of the form."""
+def as_text(content: Mapping[str, Any], *, followup: bool = False) -> str:
+    """The statement as plain text for the receipt, in the order of the form.
+
+    `followup`: the box under it was ticked, so its sentence was agreed to as well.
+    """
     parts = [f"■ {heading}\n{said(content, key)}" for key, heading in headings(content)]
-    return "\n\n".join([*parts, content["agreement"]])
+    agreed = [content["agreement"], *([content["followup_agreement"]] if followup else [])]
+    return "\n\n".join([*parts, *agreed])
 
 
 def headings(content: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(key, heading) in the order of the form. JSON does not keep an order, so it is kept here."""
-    return [(key, content["headings"][key]) for key in _HEADINGS["ja"]]
+    """(key, heading) in the order of the form. JSON does not keep an order, so it is kept here.
+
+    A statement of an earlier version says what it said: it lacks what came later.
+    """
+    written = content["headings"]
+    return [(key, written[key]) for key in _HEADINGS["ja"] if key in written]
 
 
 def said(content: Mapping[str, Any], key: str) -> str:

@@ -42,8 +42,8 @@ class Attestation(Row, table=True):
     placements: int = 0
     """How many starts in the month had been reported when it was given."""
     given_by: str | None = None
-    manager: str | None = None
-    """The office the attestation was signed in: 職業紹介責任者."""
+    manager: bytes | None = None
+    """The placement manager (職業紹介責任者) who stands by it, sealed: it is a name."""
     given_at: datetime | None = instant(default=None)
     look_at: datetime | None = instant(default=None)
     created_at: datetime = instant()

@@ -20,6 +20,7 @@ from domain.consent import last_day
 from domain.consent_text import Statement
 from domain.errors import Gone, Invalid, NotFound
 from domain.flows import record_consent, request_link
+from domain.flows.ask_candidate import may_be_asked, stop_asking
 from domain.flows.change_person import delete
 from domain.flows.open_candidate_link import Opened, agencies_offered, open_candidate_link
 from domain.flows.withdraw_consent import withdraw
@@ -239,6 +240,7 @@ def _answer(visit: Visit, sent: Sent) -> record_consent.Answer:
     return record_consent.Answer(
         submission_id=sent.submission_id,
         choices=sent.choices,
+        followup=sent.followup,
         corrections=sent.facts,
         address=client.host if client is not None else "",
         user_agent=visit.request.headers.get("user-agent", ""),
@@ -334,6 +336,15 @@ async def take_back(visit: Link, process: Process) -> Response:
     return visit.back("?withdrawn=1" if visit.stands == "my_page" else "/done")
 
 
+@router.post("/c/{token}/followup")
+async def stop_followup(visit: Link, process: Process) -> Response:
+    """Not to be asked any more whether one has started: one step, and twice is the same as once."""
+    if refused := await visit.refusal("my_page", process=process):
+        return refused
+    await stop_asking(visit.db, visit.opened.candidate, visit.now, method="my_page_button")
+    return visit.back("?unasked=1")
+
+
 @router.post("/c/{token}/my-page")
 async def mail_my_page(visit: Link, process: Process) -> Response:
     """Send the link to the person's own page to the address we hold, at most once an hour."""
@@ -396,6 +407,8 @@ async def _my_page(visit: Visit) -> Response:
         held=_dressed(visit, held),
         standing=[one.agency_id for one in held if one.stands],
         withdrawn="withdrawn" in visit.request.query_params,
+        followup=await may_be_asked(visit.db, visit.opened.candidate),
+        unasked="unasked" in visit.request.query_params,
     )
 
 

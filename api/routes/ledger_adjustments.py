@@ -114,7 +114,7 @@ def _doors(side: Side) -> APIRouter:
                 given.expires_on, given.dispute_id,
             )  # fmt: skip
             made = await flow.request_adjustment(
-                db, kit.sealer, agreement.company_id, agreement.agency_id, wish,
+                db, kit, agreement.company_id, agreement.agency_id, wish,
                 party=side.party, actor=caller.client_id, now=now,
             )  # fmt: skip
             return _out(made, kit.sealer)
@@ -140,9 +140,14 @@ def _doors(side: Side) -> APIRouter:
         facts: dict[str, Any] = {"party": side.party, "now": now}
 
         async def run() -> AdjustmentOut:
-            if answer in {"approve", "agree"}:
-                act = flow.approve if answer == "approve" else flow.agree
-                done = await act(db, row.company_id, adjustment_id, actor=caller.client_id, **facts)
+            if answer == "approve":
+                done = await flow.approve(
+                    db, kit, row.company_id, adjustment_id, actor=caller.client_id, **facts
+                )
+            elif answer == "agree":
+                done = await flow.agree(
+                    db, row.company_id, adjustment_id, actor=caller.client_id, **facts
+                )
             else:
                 done = await flow.refuse(db, row.company_id, adjustment_id, step=answer, **facts)
             return _out(done, kit.sealer)

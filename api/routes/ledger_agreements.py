@@ -8,7 +8,7 @@ from pydantic import Field
 from sqlmodel import col, select
 
 from api.auth import Caller
-from api.deps import Db, Now
+from api.deps import Db, Kit, Now
 from api.errors import problems
 from api.idempotency import Once
 from api.shapes import Cursor, Day, Limit, Page, Shape, Utc, page_of, typed_id
@@ -198,6 +198,7 @@ def _doors(side: Side) -> APIRouter:  # noqa: C901 - one function per door, none
         *,
         given: TermsIn,
         db: Db,
+        kit: Kit,
         now: Now,
         once: Once,
         caller: Writes,
@@ -208,7 +209,7 @@ def _doors(side: Side) -> APIRouter:  # noqa: C901 - one function per door, none
 
         async def run() -> ProposalOut:
             made = await flow.propose_terms(
-                db, row.company_id, agreement_id, given.terms, effective_on=given.effective_on,
+                db, kit, row.company_id, agreement_id, given.terms, effective_on=given.effective_on,
                 party=side.party, actor=caller.client_id, now=now,
             )  # fmt: skip
             return _proposal(made)

@@ -14,9 +14,10 @@ from domain.dispute import Dispute
 from domain.errors import Conflict, Invalid, NotFound
 from domain.flows.agree_terms import version_on
 from domain.flows.mature_credit import announce_expiry, expire_if_over, settle_debt
+from domain.flows.tell_sides import other, tell_side
 from domain.ids import new_id
 from domain.ledger import cite, today_in_japan
-from domain.ports import Sealer
+from domain.ports import Tools
 from domain.store import find, lock
 from domain.terms import expires_on, guarantee_end, terms_of
 
@@ -39,7 +40,7 @@ class Wish:
 
 async def request_adjustment(
     session: AsyncSession,
-    sealer: Sealer,
+    tools: Tools,
     company_id: str,
     agency_id: str,
     wish: Wish,
@@ -62,7 +63,7 @@ async def request_adjustment(
         company_id=company_id, id=row_id, agency_id=agency_id, book_id=book.id, kind=wish.kind,
         party=party, count=wish.count, credit_ids=sorted(set(wish.credit_ids)),
         expires_on=wish.expires_on, reason=wish.reason,
-        note=sealer.seal(wish.note.encode(), about=f"adjustment:{row_id}"),
+        note=tools.sealer.seal(wish.note.encode(), about=f"adjustment:{row_id}"),
         dispute_id=wish.dispute_id, requested_by=actor, requested_at=now,
     )  # fmt: skip
     session.add(made)
@@ -72,6 +73,7 @@ async def request_adjustment(
 
 async def approve(
     session: AsyncSession,
+    tools: Tools,
     company_id: str,
     adjustment_id: str,
     *,
@@ -94,6 +96,12 @@ async def approve(
     await session.flush()
     if there.dispute_id is not None or not adjustment.needs_other(there.kind, there.party):
         await _post(session, book, there, now)
+        return there
+    await tell_side(
+        session, tools, other(party), company_id=company_id, agency_id=there.agency_id,
+        kind="adjustment_waiting", about=f"adjustment:{there.id}",
+        path="/corrections", now=now,
+    )  # fmt: skip
     return there
 
 

@@ -12,8 +12,10 @@ from sqlmodel import col, select
 
 from domain.agreement import Agreement, AgreementVersion, TermProposal
 from domain.errors import Conflict, Invalid, NotFound
+from domain.flows.tell_sides import other, tell_side
 from domain.ids import new_id
 from domain.ledger import day_after, today_in_japan
+from domain.ports import Tools
 from domain.store import lock
 from domain.terms import terms_of, unknown_terms
 
@@ -49,6 +51,7 @@ async def versions(
 
 async def propose_terms(
     session: AsyncSession,
+    tools: Tools,
     company_id: str,
     agreement_id: str,
     terms: Mapping[str, Any],
@@ -78,7 +81,11 @@ async def propose_terms(
         proposed_by=actor, proposed_at=now,
     )  # fmt: skip
     session.add(made)
-    await session.flush()
+    await tell_side(
+        session, tools, other(party), company_id=company_id, agency_id=agreement.agency_id,
+        kind="proposal_waiting", about=f"proposal:{made.id}",
+        path=f"/agreements/{agreement_id}", now=now,
+    )  # fmt: skip
     return made
 
 

@@ -83,7 +83,7 @@ async def ask_for_attestation(
     version = await version_on(session, company_id, agreement.agency_id, month.last)
     duties = terms_of(version.terms).duties
     if duties.attestation:
-        await _owe(session, tools, agreement, month, duties, now)
+        await _owe(session, tools, agreement, month, duties=duties, now=now)
 
 
 async def _owe(
@@ -91,6 +91,7 @@ async def _owe(
     tools: Tools,
     agreement: Agreement,
     month: Month,
+    *,
     duties: Duties,
     now: datetime,
 ) -> None:
@@ -179,7 +180,9 @@ async def attest(
         return owed
     counts = await _counts(session, agency_id, month, [one.company_id for one in waiting])
     for one in waiting:
-        await _give(session, tools, one, counts[one.company_id], manager, actor, now)
+        await _give(
+            session, tools, one, counts[one.company_id], manager=manager, actor=actor, now=now
+        )
     await as_agency(session, agency_id)
     return await _owed(session, agency_id, month, company_id)
 
@@ -214,6 +217,7 @@ async def _give(
     tools: Tools,
     seen: Attestation,
     counts: Any,
+    *,
     manager: str,
     actor: str,
     now: datetime,

@@ -13,6 +13,7 @@ from domain.access import as_agency, as_company
 from domain.errors import Conflict, NotFound
 from domain.flows.earn_credits import settle_placement
 from domain.flows.report_placement import check_start, keep_report, stand, told_day
+from domain.flows.tell_sides import tell_side
 from domain.flows.watch_relay import note_word
 from domain.ledger import today_in_japan
 from domain.placement import Placement
@@ -167,7 +168,22 @@ async def restate(
     await stand(session, placement, relay, now)
     await note_word(session, relay, now)
     await settle_placement(session, tools, placement, because=because or kind, now=now)
+    if kind in _NEWS and because is None:
+        await tell_side(
+            session, tools, "company",
+            company_id=placement.company_id, agency_id=placement.agency_id, kind=_NEWS[kind],
+            about=f"placement:{placement.id}:{placement.reports}", path="/credits", now=now,
+        )  # fmt: skip
     return placement
+
+
+_NEWS = {
+    "corrected": "placement_corrected",
+    "postponed": "placement_corrected",
+    "leave_corrected": "placement_corrected",
+    "withdrawn": "placement_withdrawn",
+}
+"""What the company is told of: reports that change what it had been told before."""
 
 
 async def _both(

@@ -16,6 +16,7 @@ from domain.errors import Conflict, Invalid, NotFound
 from domain.flows.ask_back import asked_back
 from domain.flows.correct_placement import restate
 from domain.flows.freeze_credits import FREEZABLE, freeze, take_frozen, thaw
+from domain.flows.tell_sides import other, tell_side
 from domain.ids import new_id
 from domain.ledger import day_after, today_in_japan
 from domain.placement import Placement
@@ -87,7 +88,7 @@ async def open_dispute(
     session.add(made)
     await session.flush()
     _note(session, tools, made, Said(party, actor, "opened", matter.note), now)
-    await session.flush()
+    await _tell(session, tools, made, other(party), "dispute_opened", now)
     return made
 
 
@@ -160,8 +161,10 @@ async def decide(
     _note(session, tools, there, Said("operator", actor, "decided", note), now)
     if appealed:
         await _end(session, tools, there, "decided", now)
-    else:
-        await _step(session, tools, there, "decided", days=dispute.APPEAL_DAYS, now=now)
+        return there
+    await _step(session, tools, there, "decided", days=dispute.APPEAL_DAYS, now=now)
+    for party in dispute.PARTIES:
+        await _tell(session, tools, there, party, "dispute_decided", now)
     return there
 
 
@@ -307,6 +310,8 @@ async def _end(
     await session.flush()
     await _settle_frozen(session, there, now)
     await _settle_facts(session, tools, there, now)
+    for party in dispute.PARTIES:
+        await _tell(session, tools, there, party, "dispute_ended", now)
 
 
 async def _settle_frozen(session: AsyncSession, there: Dispute, now: datetime) -> None:
@@ -372,6 +377,15 @@ def _facts_change(there: Dispute, placement: Placement) -> bool:
     elif (there.subject, there.outcome) == ("early_leave", "for_company"):
         placement.left_on = None
     return before != (placement.state, placement.left_on)
+
+
+async def _tell(  # noqa: PLR0917 - whom, and of what
+    session: AsyncSession, tools: Tools, there: Dispute, party: str, kind: str, now: datetime
+) -> None:
+    await tell_side(
+        session, tools, party, company_id=there.company_id, agency_id=there.agency_id, kind=kind,
+        about=f"{kind}:{there.id}", path=f"/disputes/{there.id}", now=now,
+    )  # fmt: skip
 
 
 def _check_open(there: Dispute) -> None:

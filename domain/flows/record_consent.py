@@ -23,10 +23,11 @@ from domain.consent import (
     expires_at,
     last_day,
 )
-from domain.consent_text import GRACE_MINUTES, Statement
+from domain.consent_text import FOLLOWUP, GRACE_MINUTES, Statement
 from domain.errors import Gone, Invalid
 from domain.flows.announce import announce
 from domain.flows.append_consent_event import append, lock_candidate
+from domain.flows.ask_candidate import plan_questions
 from domain.flows.leave_note import note_for_vendor
 from domain.flows.open_candidate_link import Opened, new_my_page_link
 from domain.flows.write_mail import write_to_candidate
@@ -47,6 +48,8 @@ class Answer:
     submission_id: str
     choices: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Agency id → item codes ticked for it."""
+    followup: bool = False
+    """Whether the person may be asked later if they started. On its own it is no consent."""
     corrections: Mapping[str, str] = field(default_factory=dict)
     address: str = ""
     """The network address the answer came from; kept as a keyed hash only."""
@@ -107,12 +110,14 @@ async def give(
         await _consent_to(session, case, agency_id, data_items.in_order(items), now)
         for agency_id, items in answer.choices.items()
     ]
+    if answer.followup:
+        await _ask_later(session, case, given, now)
     _answered(session, case.invitation, "give", now)
     await note_for_vendor(
         session, tools, case.company.id, case.application.id,
         kind="opted_in", about=given[0].event_id, now=now,
     )  # fmt: skip
-    await _receipt(session, tools, case, given, now)
+    await _receipt(session, tools, case, given, followup=answer.followup, now=now)
     return True
 
 
@@ -293,8 +298,32 @@ def _answered(session: AsyncSession, invitation: Invitation, step: str, now: dat
     session.add(invitation)
 
 
+async def _ask_later(
+    session: AsyncSession, case: _Case, given: Sequence[Consent], now: datetime
+) -> None:
+    """The person may be asked whether they started: evidence of its own, apart from the consents.
+
+    A relay that is at work already is asked about from here on; another one when it is forwarded.
+    """
+    evidence = {**case.evidence, "items": [FOLLOWUP], "method": "followup_box"}
+    event = await append(session, case.candidate, "given", now, **evidence)
+    wanted = select(Relay).where(
+        col(Relay.company_id) == case.company.id,
+        col(Relay.consent_id).in_([consent.id for consent in given]),
+    )
+    for relay in (await session.scalars(wanted)).all():
+        if is_open(relay.state):
+            await plan_questions(session, relay, event, now)
+
+
 async def _receipt(
-    session: AsyncSession, tools: Tools, case: _Case, given: Sequence[Consent], now: datetime
+    session: AsyncSession,
+    tools: Tools,
+    case: _Case,
+    given: Sequence[Consent],
+    *,
+    followup: bool,
+    now: datetime,
 ) -> None:
     """The copy for the person: what, to whom, until when, the words as shown, and the way back."""
     profile = await vault.profile_of(session, tools.sealer, case.candidate)
@@ -321,7 +350,7 @@ async def _receipt(
             "not_before": f"{long_date(not_before.date(), locale)} {not_before:%H:%M}",
             "my_page": await new_my_page_link(session, tools, case.candidate, now),
             "privacy_contact": case.company.privacy_contact,
-            "statement": consent_text.as_text(content),
+            "statement": consent_text.as_text(content, followup=followup),
             "version": content["version"],
             "effective_on": content["effective_on"],
             "sha256": case.statement.sha256,

@@ -61,7 +61,7 @@ _CREDITS = text(f"""
       JOIN credit c ON c.company_id = s.company_id AND c.id = s.credit_id
      WHERE s.bucket BETWEEN 1 AND 4 OR s.owed < 0 OR s.moved_on >= :first
      ORDER BY c.id
-""")
+""")  # noqa: S608 - our own words
 _DATES = text(f"""
     SELECT w.book_id, t.seq, t.kind, t.effective_on, t.recorded_at, t.reason_code, t.request,
            t.actor, d.credit_id, d.field, d.old_date, d.new_date

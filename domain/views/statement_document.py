@@ -209,7 +209,7 @@ def _date_change(row: Any) -> dict[str, Any]:
 
 
 def _adjustments(read: BookMonth, month: Month) -> list[dict[str, Any]]:
-    """Corrections by hand: by whom they were asked for, approved and agreed to, and what they did."""
+    """Corrections by hand: who asked for them, approved and agreed, and what they touched."""
     found: dict[int, dict[str, Any]] = {}
     touched: dict[int, set[str]] = defaultdict(set)
     moved = [(one.seq, one.credit_id, one.request, one.reason, one.actor, one.effective_on)

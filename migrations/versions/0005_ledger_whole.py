@@ -283,7 +283,7 @@ def attestation() -> None:
         sa.Column("open_relays", sa.Integer(), nullable=False),
         sa.Column("placements", sa.Integer(), nullable=False),
         sa.Column("given_by", sa.Text(), nullable=True),
-        sa.Column("manager", sa.Text(), nullable=True),
+        sa.Column("manager", sa.LargeBinary(), nullable=True),
         sa.Column("given_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("look_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),

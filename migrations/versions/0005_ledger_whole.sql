@@ -55,20 +55,38 @@ CREATE FUNCTION ledger_post(
 )
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
-  v_book book%ROWTYPE;
-  v_there ledger_tx%ROWTYPE;
+  v_agency text;
+  v_seq bigint;
+  v_head bytea;
   v_recorded_at timestamptz;
+  v_halted boolean;
+  v_closed_through date;
+  v_key text;
+  v_fingerprint bytea;
   v_hash bytea;
-  v_wrong integer;
-  v_moving integer;
-  v_moved integer;
-  v_parts text[];
+  v_moves integer := cardinality(p_units);
+  v_dates integer := cardinality(p_date_credits);
+  v_unit smallint;
+  v_credit text;
+  v_source smallint;
+  v_target smallint;
+  v_qty integer;
+  v_value bigint;
   v_values bigint[];
-  v_dates text[] := '{}';
-  v_olds date[] := '{}';
+  v_touches boolean;
+  v_touching boolean[];
+  v_moved text[] := '{}';
+  v_olds date[];
+  v_guarantee_end_on date;
+  v_available_on date;
+  v_expires_on date;
+  v_move_parts text[] := '{}';
+  v_date_parts text[] := '{}';
 BEGIN
   -- 1. One posting at a time per book, and only in a book of the tenant this transaction works for.
-  SELECT * INTO v_book FROM book b
+  SELECT b.agency_id, b.last_seq, b.head_hash, greatest(p_at, b.recorded_at), b.halted, b.closed_through
+    INTO v_agency, v_seq, v_head, v_recorded_at, v_halted, v_closed_through
+    FROM book b
    WHERE b.company_id = p_company AND b.id = p_book
      AND (b.company_id = current_setting('relay.company_id', true) OR b.agency_id = current_setting('relay.agency_id', true))
      FOR NO KEY UPDATE;
@@ -76,66 +94,113 @@ BEGIN
     RAISE EXCEPTION 'no such book' USING ERRCODE = 'RL404';
   END IF;
 
-  -- 2. The same event again is the same transaction; the same key for another event is refused.
-  SELECT * INTO v_there FROM ledger_tx t
-   WHERE t.company_id = p_company AND t.book_id = p_book AND t.business_key = p_key;
-  IF FOUND THEN
-    IF v_there.fingerprint <> p_fingerprint THEN
+  -- 2. The same event again is the same transaction; the same key for another event is refused. Asked for as the first key
+  -- from here on: asked for as equal, the planner may take the index of numbers instead and read the whole book.
+  SELECT t.id, t.seq, t.fingerprint, t.business_key INTO posted_id, posted_seq, v_fingerprint, v_key FROM ledger_tx t
+   WHERE t.company_id = p_company AND t.book_id = p_book AND t.business_key >= p_key
+   ORDER BY t.business_key LIMIT 1;
+  IF v_key = p_key THEN
+    IF v_fingerprint <> p_fingerprint THEN
       RAISE EXCEPTION 'this key stands for another posting' USING ERRCODE = 'RL409';
     END IF;
-    posted_id := v_there.id; posted_seq := v_there.seq; was_there := true;
+    was_there := true;
     RETURN;
   END IF;
 
   -- 3. May it be posted at all?
-  IF v_book.halted THEN
+  IF v_halted THEN
     RAISE EXCEPTION 'the book is halted' USING ERRCODE = 'RL423';
   END IF;
-  v_recorded_at := greatest(p_at, v_book.recorded_at);
-  IF p_effective_on > (v_recorded_at AT TIME ZONE 'Asia/Tokyo')::date OR p_effective_on <= v_book.closed_through THEN
+  IF p_effective_on > (v_recorded_at AT TIME ZONE 'Asia/Tokyo')::date OR p_effective_on <= v_closed_through THEN
     RAISE EXCEPTION 'the day lies ahead or in a closed month' USING ERRCODE = 'RL410';
   END IF;
-  IF cardinality(p_units) = 0 AND p_kind <> 16 THEN
+  IF v_moves = 0 AND p_kind <> 16 THEN
     RAISE EXCEPTION 'nothing moves' USING ERRCODE = 'RL422';
   END IF;
   IF p_kind = 13 OR p_key LIKE 'adjust:%' THEN
     PERFORM ledger_assent(p_company, p_book, p_kind, p_key, p_credits, p_date_credits);
   END IF;
 
-  -- 4. Every move by a rule.
-  SELECT count(*) FILTER (WHERE r.kind IS NULL OR m.qty < 1),
-         count(*) FILTER (WHERE m.unit = 1 AND m.source <> 0 AND r.touches_state)
-    INTO v_wrong, v_moving
-    FROM unnest(p_units, p_sources, p_targets, p_qtys) AS m (unit, source, target, qty)
-    LEFT JOIN ledger_rule r
-      ON r.kind = p_kind AND r.unit = m.unit AND r.from_bucket = m.source AND r.to_bucket = m.target
-     AND (r.only_reason IS NULL OR r.only_reason = p_reason);
-  IF v_wrong > 0 THEN
-    RAISE EXCEPTION 'kind % does not move so', p_kind USING ERRCODE = 'RL422';
-  END IF;
+  -- 4. Every move by a rule; what comes out of `issued` brings its credit.
+  FOR n IN 1 .. v_moves LOOP
+    v_unit := p_units[n]; v_credit := p_credits[n]; v_source := p_sources[n]; v_target := p_targets[n];
+    SELECT r.touches_state INTO v_touches FROM ledger_rule r
+     WHERE r.kind = p_kind AND r.unit = v_unit AND r.from_bucket = v_source AND r.to_bucket = v_target
+       AND (r.only_reason IS NULL OR r.only_reason = p_reason);
+    IF NOT FOUND OR p_qtys[n] < 1 THEN
+      RAISE EXCEPTION 'kind % does not move so', p_kind USING ERRCODE = 'RL422';
+    END IF;
+    v_touching[n] := v_touches AND v_source <> 0;
+    IF v_unit = 1 AND v_source = 0 THEN
+      INSERT INTO credit (company_id, id, agency_id, book_id, grant_key, agreement_id, agreement_version, placement_id, relay_id,
+                          terms, bucket, started_on, guarantee_end_on, value_cap_jpy, reference_value_jpy, look_at)
+      SELECT p_company, c.id, v_agency, p_book, p_key, c.agreement_id, c.agreement_version, c.placement_id, c.relay_id,
+             c.terms, v_target, c.started_on, c.guarantee_end_on, c.value_cap_jpy, c.reference_value_jpy,
+             CASE v_target WHEN 1 THEN (c.guarantee_end_on + 1)::timestamp AT TIME ZONE 'Asia/Tokyo' END
+        FROM jsonb_to_recordset(p_new) AS c (
+               id text, agreement_id text, agreement_version integer, placement_id text, relay_id text, terms jsonb,
+               started_on date, guarantee_end_on date, value_cap_jpy bigint, reference_value_jpy bigint)
+       WHERE c.id = v_credit
+      RETURNING reference_value_jpy INTO v_value;
+      IF NOT FOUND THEN
+        RAISE EXCEPTION 'a credit that nobody brought' USING ERRCODE = 'RL411';
+      END IF;
+      v_values[n] := v_value;
+    END IF;
+  END LOOP;
 
-  -- 5. New credits first, then dates, so that the next look is computed from the new ones; then the moves.
-  IF jsonb_array_length(p_new) > 0 THEN
-    INSERT INTO credit (company_id, id, agency_id, book_id, grant_key, agreement_id, agreement_version, placement_id, relay_id,
-                        terms, bucket, started_on, guarantee_end_on, value_cap_jpy, reference_value_jpy, look_at)
-    SELECT p_company, c.id, v_book.agency_id, p_book, p_key, c.agreement_id, c.agreement_version, c.placement_id, c.relay_id,
-           c.terms, m.target, c.started_on, c.guarantee_end_on, c.value_cap_jpy, c.reference_value_jpy,
-           CASE m.target WHEN 1 THEN (c.guarantee_end_on + 1)::timestamp AT TIME ZONE 'Asia/Tokyo' END
-      FROM jsonb_to_recordset(p_new) AS c (
-             id text, agreement_id text, agreement_version integer, placement_id text, relay_id text, terms jsonb,
-             started_on date, guarantee_end_on date, value_cap_jpy bigint, reference_value_jpy bigint)
-      JOIN unnest(p_units, p_credits, p_sources, p_targets) AS m (unit, credit_id, source, target)
-        ON m.credit_id = c.id AND m.unit = 1 AND m.source = 0;
-  END IF;
-  IF cardinality(p_date_credits) > 0 THEN
+  -- 5. What the dates were before.
+  IF v_dates > 0 THEN
     SELECT array_agg(CASE d.field WHEN 'guarantee_end_on' THEN c.guarantee_end_on
                                   WHEN 'available_on' THEN c.available_on ELSE c.expires_on END ORDER BY d.place)
       INTO v_olds
       FROM unnest(p_date_credits, p_date_fields) WITH ORDINALITY AS d (id, field, place)
       JOIN credit c ON c.company_id = p_company AND c.id = d.id AND c.book_id = p_book;
-    IF coalesce(cardinality(v_olds), 0) <> cardinality(p_date_credits) THEN
+    IF coalesce(cardinality(v_olds), 0) <> v_dates THEN
       RAISE EXCEPTION 'a date of a credit that is not in this book' USING ERRCODE = 'RL411';
     END IF;
+  END IF;
+
+  -- 6. Each credit moves with its new dates, and says what it carries; the next look is computed from the new dates.
+  FOR n IN 1 .. v_moves LOOP
+    v_unit := p_units[n]; v_credit := p_credits[n]; v_source := p_sources[n]; v_target := p_targets[n]; v_qty := p_qtys[n];
+    IF v_unit <> 1 THEN
+      v_value := 0;
+    ELSIF v_source = 0 THEN
+      v_value := v_values[n];
+    ELSIF v_touching[n] THEN
+      IF v_dates > 0 THEN
+        SELECT max(d.day) FILTER (WHERE d.field = 'guarantee_end_on'), max(d.day) FILTER (WHERE d.field = 'available_on'),
+               max(d.day) FILTER (WHERE d.field = 'expires_on')
+          INTO v_guarantee_end_on, v_available_on, v_expires_on
+          FROM unnest(p_date_credits, p_date_fields, p_date_days) AS d (id, field, day) WHERE d.id = v_credit;
+        v_moved := v_moved || v_credit;
+      END IF;
+      UPDATE credit c
+         SET bucket = v_target, frozen_from = CASE WHEN v_target = 4 THEN v_source END,
+             guarantee_end_on = coalesce(v_guarantee_end_on, c.guarantee_end_on),
+             available_on = coalesce(v_available_on, c.available_on), expires_on = coalesce(v_expires_on, c.expires_on),
+             look_at = (CASE v_target WHEN 1 THEN coalesce(v_guarantee_end_on, c.guarantee_end_on)
+                                      WHEN 2 THEN coalesce(v_expires_on, c.expires_on) END + 1)::timestamp
+                       AT TIME ZONE 'Asia/Tokyo'
+       WHERE c.company_id = p_company AND c.id = v_credit AND c.book_id = p_book
+         AND c.bucket = v_source AND (p_kind <> 9 OR c.frozen_from = v_target)
+      RETURNING c.reference_value_jpy INTO v_value;
+    ELSE
+      SELECT c.reference_value_jpy INTO v_value FROM credit c
+       WHERE c.company_id = p_company AND c.id = v_credit AND c.book_id = p_book;
+    END IF;
+    IF v_value IS NULL THEN
+      RAISE EXCEPTION 'a credit is not where it was taken from' USING ERRCODE = 'RL411';
+    END IF;
+    v_values[n] := v_value;
+    v_move_parts := v_move_parts
+      || ARRAY[v_unit::text, v_credit, v_source::text, v_target::text, v_qty::text, v_value::text];
+  END LOOP;
+  FOR n IN 1 .. v_dates LOOP
+    v_date_parts := v_date_parts || ARRAY[p_date_credits[n], p_date_fields[n], to_char(p_date_days[n], 'YYYY-MM-DD')];
+  END LOOP;
+  IF NOT p_date_credits <@ v_moved THEN
     UPDATE credit c SET guarantee_end_on = coalesce(d.guarantee_end_on, c.guarantee_end_on),
            available_on = coalesce(d.available_on, c.available_on), expires_on = coalesce(d.expires_on, c.expires_on),
            look_at = (CASE c.bucket WHEN 1 THEN coalesce(d.guarantee_end_on, c.guarantee_end_on)
@@ -143,69 +208,61 @@ BEGIN
       FROM (SELECT id, max(day) FILTER (WHERE field = 'guarantee_end_on') AS guarantee_end_on,
                    max(day) FILTER (WHERE field = 'available_on') AS available_on,
                    max(day) FILTER (WHERE field = 'expires_on') AS expires_on
-              FROM unnest(p_date_credits, p_date_fields, p_date_days) AS set_to (id, field, day) GROUP BY id) AS d
-     WHERE c.company_id = p_company AND c.id = d.id;
-    SELECT array_agg(part ORDER BY place, n) INTO v_dates
-      FROM unnest(p_date_credits, p_date_fields, p_date_days) WITH ORDINALITY AS set_to (id, field, day, place),
-           unnest(ARRAY[id, field, to_char(day, 'YYYY-MM-DD')]) WITH ORDINALITY AS parts (part, n);
+              FROM unnest(p_date_credits, p_date_fields, p_date_days) AS set_to (id, field, day)
+             WHERE id <> ALL (v_moved) GROUP BY id) AS d
+     WHERE c.company_id = p_company AND c.id = d.id AND c.book_id = p_book;
   END IF;
-  IF v_moving > 0 THEN
-    UPDATE credit c SET bucket = m.target, frozen_from = CASE WHEN m.target = 4 THEN m.source END,
-           look_at = (CASE m.target WHEN 1 THEN c.guarantee_end_on WHEN 2 THEN c.expires_on END + 1)::timestamp
-                     AT TIME ZONE 'Asia/Tokyo'
-      FROM unnest(p_units, p_credits, p_sources, p_targets) AS m (unit, credit_id, source, target)
-      JOIN ledger_rule r
-        ON r.kind = p_kind AND r.unit = m.unit AND r.from_bucket = m.source AND r.to_bucket = m.target AND r.touches_state
-     WHERE m.unit = 1 AND m.source <> 0 AND c.company_id = p_company AND c.id = m.credit_id AND c.book_id = p_book
-       AND c.bucket = m.source AND (p_kind <> 9 OR c.frozen_from = m.target);
-    GET DIAGNOSTICS v_moved = ROW_COUNT;
-    IF v_moved <> v_moving THEN
-      RAISE EXCEPTION 'a credit is not where it was taken from' USING ERRCODE = 'RL411';
-    END IF;
-  END IF;
-
-  -- 6. What each move carries; a move of a credit that is not in this book carries nothing, and is refused.
-  SELECT coalesce(array_agg(CASE m.unit WHEN 1 THEN c.reference_value_jpy ELSE 0 END ORDER BY m.place), '{}') INTO v_values
-    FROM unnest(p_units, p_credits) WITH ORDINALITY AS m (unit, credit_id, place)
-    LEFT JOIN credit c ON c.company_id = p_company AND c.id = m.credit_id AND c.book_id = p_book;
-  IF array_position(v_values, NULL) IS NOT NULL THEN
-    RAISE EXCEPTION 'a credit is not in this book' USING ERRCODE = 'RL411';
-  END IF;
-  SELECT coalesce(array_agg(p.part ORDER BY m.place, p.n), '{}') INTO v_parts
-    FROM unnest(p_units, p_credits, p_sources, p_targets, p_qtys, v_values) WITH ORDINALITY
-           AS m (unit, credit_id, source, target, qty, value, place),
-         unnest(ARRAY[m.unit::text, m.credit_id, m.source::text, m.target::text, m.qty::text, m.value::text])
-           WITH ORDINALITY AS p (part, n);
 
   -- 7. The transaction, chained; balances (their CHECK refuses a wrong sign); all entries in one statement; the new head.
-  posted_seq := v_book.last_seq + 1;
-  v_hash := ledger_hash(v_book.head_hash, p_book, posted_seq, p_kind, p_effective_on, v_recorded_at, p_key, p_fingerprint,
-                        p_actor, p_reason, v_parts, v_dates);
+  posted_seq := v_seq + 1;
+  v_hash := ledger_hash(v_head, p_book, posted_seq, p_kind, p_effective_on, v_recorded_at, p_key, p_fingerprint,
+                        p_actor, p_reason, v_move_parts, v_date_parts);
   INSERT INTO ledger_tx (company_id, agency_id, book_id, seq, kind, effective_on, recorded_at, business_key, fingerprint,
                          actor, reason_code, request, hash, xid)
-  VALUES (p_company, v_book.agency_id, p_book, posted_seq, p_kind, p_effective_on, v_recorded_at, p_key, p_fingerprint,
+  VALUES (p_company, v_agency, p_book, posted_seq, p_kind, p_effective_on, v_recorded_at, p_key, p_fingerprint,
           p_actor, p_reason, p_request, v_hash, pg_current_xact_id())
   RETURNING id INTO posted_id;
-  WITH side AS (
-    SELECT 2 * m.place - 1 AS ord, m.unit, m.source AS bucket, m.credit_id, -m.qty AS qty, -m.value AS value
-      FROM unnest(p_units, p_credits, p_sources, p_qtys, v_values) WITH ORDINALITY AS m (unit, credit_id, source, qty, value, place)
-    UNION ALL
-    SELECT 2 * m.place, m.unit, m.target, m.credit_id, m.qty, m.value
-      FROM unnest(p_units, p_credits, p_targets, p_qtys, v_values) WITH ORDINALITY AS m (unit, credit_id, target, qty, value, place)
-  ), changed AS (
-    UPDATE ledger_balance b SET qty = b.qty + d.qty, reference_value_jpy = b.reference_value_jpy + d.value, version = b.version + 1
-      FROM (SELECT unit, bucket, sum(qty)::integer AS qty, sum(value)::bigint AS value FROM side GROUP BY unit, bucket) AS d
-     WHERE b.company_id = p_company AND b.book_id = p_book AND b.unit = d.unit AND b.bucket = d.bucket
-    RETURNING b.unit, b.bucket, b.qty
-  )
-  INSERT INTO ledger_entry (company_id, tx_id, ord, agency_id, book_id, unit, bucket, credit_id, qty, reference_value_jpy, balance_after)
-  SELECT p_company, posted_id, e.ord, v_book.agency_id, p_book, e.unit, e.bucket, e.credit_id, e.qty, e.value,
-         c.qty - sum(e.qty) OVER (PARTITION BY e.unit, e.bucket)
-               + sum(e.qty) OVER (PARTITION BY e.unit, e.bucket ORDER BY e.ord)
-    FROM side e JOIN changed c ON c.unit = e.unit AND c.bucket = e.bucket;
-  IF cardinality(p_date_credits) > 0 THEN
+  IF v_moves = 1 THEN  -- as nearly always: nothing to add up first
+    WITH changed AS (
+      UPDATE ledger_balance b
+         SET qty = b.qty + CASE b.bucket WHEN v_target THEN v_qty ELSE -v_qty END,
+             reference_value_jpy = b.reference_value_jpy + CASE b.bucket WHEN v_target THEN v_value ELSE -v_value END,
+             version = b.version + 1
+       WHERE b.company_id = p_company AND b.book_id = p_book AND b.unit = v_unit AND b.bucket IN (v_source, v_target)
+      RETURNING b.bucket, b.qty
+    )
+    INSERT INTO ledger_entry (company_id, tx_id, ord, agency_id, book_id, unit, bucket, credit_id, qty, reference_value_jpy,
+                              balance_after)
+    SELECT p_company, posted_id, CASE c.bucket WHEN v_target THEN 2 ELSE 1 END, v_agency, p_book, v_unit, c.bucket, v_credit,
+           CASE c.bucket WHEN v_target THEN v_qty ELSE -v_qty END, CASE c.bucket WHEN v_target THEN v_value ELSE -v_value END,
+           c.qty
+      FROM changed c;
+  ELSIF v_moves > 1 THEN
+    WITH side AS (
+      SELECT 2 * m.place - 1 AS ord, m.unit, m.source AS bucket, m.credit_id, -m.qty AS qty, -m.value AS value
+        FROM unnest(p_units, p_credits, p_sources, p_qtys, v_values) WITH ORDINALITY
+               AS m (unit, credit_id, source, qty, value, place)
+      UNION ALL
+      SELECT 2 * m.place, m.unit, m.target, m.credit_id, m.qty, m.value
+        FROM unnest(p_units, p_credits, p_targets, p_qtys, v_values) WITH ORDINALITY
+               AS m (unit, credit_id, target, qty, value, place)
+    ), changed AS (
+      UPDATE ledger_balance b
+         SET qty = b.qty + d.qty, reference_value_jpy = b.reference_value_jpy + d.value, version = b.version + 1
+        FROM (SELECT unit, bucket, sum(qty)::integer AS qty, sum(value)::bigint AS value FROM side GROUP BY unit, bucket) AS d
+       WHERE b.company_id = p_company AND b.book_id = p_book AND b.unit = d.unit AND b.bucket = d.bucket
+      RETURNING b.unit, b.bucket, b.qty
+    )
+    INSERT INTO ledger_entry (company_id, tx_id, ord, agency_id, book_id, unit, bucket, credit_id, qty, reference_value_jpy,
+                              balance_after)
+    SELECT p_company, posted_id, e.ord, v_agency, p_book, e.unit, e.bucket, e.credit_id, e.qty, e.value,
+           c.qty - sum(e.qty) OVER (PARTITION BY e.unit, e.bucket)
+                 + sum(e.qty) OVER (PARTITION BY e.unit, e.bucket ORDER BY e.ord)
+      FROM side e JOIN changed c ON c.unit = e.unit AND c.bucket = e.bucket;
+  END IF;
+  IF v_dates > 0 THEN
     INSERT INTO credit_date_change (company_id, tx_id, ord, agency_id, book_id, credit_id, field, old_date, new_date)
-    SELECT p_company, posted_id, d.ord, v_book.agency_id, p_book, d.id, d.field, d.old, d.day
+    SELECT p_company, posted_id, d.ord, v_agency, p_book, d.id, d.field, d.old, d.day
       FROM unnest(p_date_credits, p_date_fields, v_olds, p_date_days) WITH ORDINALITY AS d (id, field, old, day, ord);
   END IF;
   UPDATE book b SET last_seq = posted_seq, head_hash = v_hash, recorded_at = v_recorded_at
