@@ -1,13 +1,15 @@
 """A statement as a printed page, in Japanese or English: laid out here, drawn by a library."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any, Literal
 
 from api.catalogue import has, say
 from domain.business_days import JST, long_date
+from domain.ledger import LATE_FACT
 from domain.month import Month
 from domain.statement import Statement
+from domain.views.credits import NAMES
 from integrations.pdf import Block, Column, Document, Facts, Figures, Paragraph, Table
 
 Lang = Literal["ja", "en"]
@@ -33,10 +35,10 @@ def laid_out(
     return Document(
         title=page.say("title"),
         lang=lang,
-        made_at=now if signed is None else signed.closed_at,
-        lead=page.span("lead_open" if signed is None else "lead"),
+        made_at=(now if signed is None else signed.closed_at).replace(microsecond=0),
+        lead=page.of_month("lead_open" if signed is None else "lead"),
         issuer=page.say("issuer"),
-        foot=page.span("foot_open") if signed is None else page.say("foot", id=signed.id),
+        foot=page.of_month("foot_open") if signed is None else page.say("foot", id=signed.id),
         blocks=tuple(_blocks(page, signed, url, keys_url)),
     )
 
@@ -57,14 +59,8 @@ class _Page:
         key = f"{kind}.{code}"
         return self.say(key) if has(self.lang, f"statement.{key}") else code
 
-    def span(self, key: str) -> str:
-        first, last = (date.fromisoformat(self.document[f"{end}_day"]) for end in ("first", "last"))
-        return self.say(
-            key,
-            month=Month(first).words(self.lang),
-            first=long_date(first, self.lang),
-            last=long_date(last, self.lang),
-        )
+    def of_month(self, key: str) -> str:
+        return self.say(key, month=Month.named(self.document["month"]).words(self.lang))
 
     def name(self, party: str) -> str:
         names = self.document[party]
@@ -123,21 +119,23 @@ def _agreement(page: _Page, agreement: Mapping[str, Any]) -> str:
 
 
 def _standing(page: _Page) -> Table:
+    """From opening to closing, without the buckets that stayed empty."""
     opening, closing = page.document["opening"], page.document["closing"]
     rows = (
         (page.say(f"bucket.{name}"), str(opening[name]), _signed(closing[name] - opening[name]),
          str(closing[name]))
-        for name in closing
+        for name in NAMES
+        if opening[name] or closing[name]
     )  # fmt: skip
     heads = (Column("bucket", share=2), Column("opening", "end", 1), Column("change", "end", 1),
              Column("closing", "end", 1))  # fmt: skip
-    return page.table("standing", heads, rows)
+    return page.table("standing", heads, rows, empty="standing_empty")
 
 
-def _movements(page: _Page) -> Table:
+def _movements(page: _Page) -> Paragraph:
     moved = page.document["movements"]
-    rows = ((page.word("kind", kind), str(count)) for kind, count in moved.items())
-    return page.table("movements", (Column("kind", share=1), Column("count", "end")), rows)
+    told = (page.say("moved", kind=page.word("kind", kind), count=moved[kind]) for kind in moved)
+    return Paragraph(page.say("between").join(told), title=page.say("movements"))
 
 
 def _entries(page: _Page) -> Table:
@@ -165,6 +163,7 @@ def _credits(page: _Page) -> Table:
 def _when_there(page: _Page) -> Iterable[Block]:
     """What most months do not have."""
     document = page.document
+    changed = [one for one in document["date_changes"] if one["kind"] != "became_available"]
     if document["expiring"]:
         rows = ((one["expires_on"], str(one["credits"])) for one in document["expiring"])
         yield page.table("expiring", (Column("expires", share=1), Column("count", "end")), rows)
@@ -172,19 +171,20 @@ def _when_there(page: _Page) -> Iterable[Block]:
         yield page.table("owed", (Column("credit", share=1),), ((one,) for one in document["owed"]))
     if any(document["points"].values()):
         yield Paragraph(page.say("points_line", **document["points"]), title=page.say("points"))
-    if document["date_changes"]:
-        yield _date_changes(page)
+    if changed:
+        yield _date_changes(page, changed)
     if document["adjustments"]:
         yield _adjustments(page)
     if document["disputes"]:
         yield _disputes(page)
 
 
-def _date_changes(page: _Page) -> Table:
+def _date_changes(page: _Page, changed: Iterable[Mapping[str, Any]]) -> Table:
+    """The first dates of a credit stand in the list of credits already."""
     rows = (
         (one["effective_on"], page.word("kind", one["kind"]), _ending(one["credit_id"]),
          page.word("field", one["field"]), page.day(one["old"]), page.day(one["new"]))
-        for one in page.document["date_changes"]
+        for one in changed
     )  # fmt: skip
     heads = (Column("day"), Column("kind", share=1), Column("credit"), Column("field", share=1),
              Column("old"), Column("new"))  # fmt: skip
@@ -243,10 +243,12 @@ def _way(page: _Page, entry: Mapping[str, Any]) -> str:
 
 
 def _why(page: _Page, entry: Mapping[str, Any]) -> str:
-    fact_on = entry["request"].get("fact_on")
-    if entry["reason"] == "late_fact" and fact_on:
-        return page.say("reason.late_fact_of", day=fact_on)
-    return page.word("reason", entry["reason"])
+    """The reason; of a fact told after its month was closed, its own reason and day too."""
+    reason, request = page.word("reason", entry["reason"]), entry["request"]
+    if entry["reason"] != LATE_FACT or "fact_on" not in request:
+        return reason
+    why = page.word("reason", request.get("fact")) or page.word("kind", entry["kind"])
+    return page.say("late_fact", why=why, day=request["fact_on"])
 
 
 def _ending(row_id: str | None) -> str:

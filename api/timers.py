@@ -57,7 +57,7 @@ def timer(
             name=name,
             due_sql=(
                 f"SELECT {key}, id FROM {table} WHERE {where} AND {column} <= :now "  # noqa: S608
-                f"ORDER BY {column} LIMIT {_LIMIT}"
+                f"ORDER BY {column}, id LIMIT {_LIMIT}"
             ),
             next_sql=f"SELECT min({column}) FROM {table} WHERE {where}",  # noqa: S608
             act=act,

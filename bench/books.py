@@ -1,4 +1,4 @@
-"""Books to post to: a hundred companies at ten agencies, empty or with years of postings in them."""
+"""Books to post to: a hundred companies at ten agencies, empty or with years of postings."""
 
 from datetime import UTC, date, datetime
 from typing import Any
@@ -76,8 +76,8 @@ DO $$ BEGIN
          (ARRAY['granted:plc_', 'available:crd_', 'reserved:rsv_', 'used:rsv_'])[p.step] || p.name,
          sha256(p.name::bytea), 'agy_' || right(p.book_id, 26), '{{}}', sha256(p.name::bytea)
     FROM posted p ORDER BY p.id;
-  INSERT INTO ledger_entry (company_id, tx_id, ord, agency_id, book_id, unit, bucket, credit_id, qty,
-      reference_value_jpy, balance_after)
+  INSERT INTO ledger_entry (company_id, tx_id, ord, agency_id, book_id, unit, bucket, credit_id,
+      qty, reference_value_jpy, balance_after)
   SELECT p.company_id, (SELECT max(id) FROM ledger_tx) - (SELECT count(*) FROM posted) + p.id,
          side, p.agency_id, p.book_id, 1, CASE side WHEN 1 THEN p.source ELSE p.target END,
          'crd_' || p.name, CASE side WHEN 1 THEN -1 ELSE 1 END, 0,

@@ -132,7 +132,9 @@ _EN = {
         "voluntary, and we do not ask where you work or since when. The agency does not learn your "
         "answer; {company} learns only that a start was confirmed. You can stop it at any time."
     ),
-    "followup_agreement": "I would like to be asked by mail (at most three times).",
+    "followup_agreement": (
+        "I would like to be asked by mail whether I started a job (at most three times)."
+    ),
     "agreement": (
         "I have read the above and agree that the items I selected are handed over to the agencies "
         "I selected."

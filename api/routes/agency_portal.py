@@ -1,4 +1,4 @@
-"""The agency's small portal: what is new, what is late, whether our calls arrive. Reading only."""
+"""The front page of the agency's portal: what is new, what is late, whether our calls arrive."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -10,7 +10,9 @@ from sqlalchemy import Row
 from api.deps import Db, Now
 from api.pages import page
 from api.session import SignedIn, signed_in
+from domain.business_days import local_day
 from domain.views import dashboard as view
+from domain.views.ledger_lists import duties
 
 router = APIRouter(prefix="/agency", include_in_schema=False)
 
@@ -31,6 +33,7 @@ async def portal(
         rows=rows,
         waiting=[one for one in rows if one.state == "forwarded"],
         stops=[one for one in rows if one.stop_state in {"notified", "overdue"}],
+        duties=await duties(db, agency_id, local_day(now)),
         endpoints=await view.endpoints(db, agency_id, now),
         following=_following(rows),
     )

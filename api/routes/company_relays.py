@@ -81,5 +81,6 @@ async def _months(db: Db, company_id: str, relays: list[Any]) -> dict[str, str]:
     wanted = select(col(Placement.relay_id), col(Placement.started_on)).where(
         col(Placement.company_id) == company_id,
         col(Placement.relay_id).in_([relay.id for relay in relays]),
+        col(Placement.state).not_in(("expected", "withdrawn")),
     )
     return {row[0]: f"{row[1]:%Y-%m}" for row in await db.execute(wanted)}

@@ -1,6 +1,7 @@
-"""HR's pages: what is due, who opted in, what came of it, which credits there are.
+"""HR's pages: what is due, who opted in, what came of it.
 
-Each page reads in one transaction and changes nothing; the forms are in `dashboard_forms`.
+Each page reads in one transaction and changes nothing; the forms are in `dashboard_forms`,
+and the credits in `ledger_pages`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,7 +20,6 @@ from api.session import SignedIn, signed_in
 from domain.business_days import local_day
 from domain.candidate import Candidate
 from domain.company import Company
-from domain.credits import Bucket
 from domain.eligibility import failing_reasons
 from domain.flows import report_application as report
 from domain.flows.invite import invitation_of
@@ -30,6 +30,7 @@ from domain.ports import Tools
 from domain.store import find
 from domain.views import credits as credit_view
 from domain.views import dashboard as view
+from domain.views.ledger_lists import counterparts
 
 router = APIRouter(prefix="/dashboard", include_in_schema=False)
 
@@ -38,14 +39,11 @@ Before = Annotated[str | None, Query(pattern=r"^[a-z]{3}_[0-9a-zA-Z]{1,40}$")]
 Done = Annotated[str, Query(pattern=r"^[a-z_]{0,40}$")]
 ApplicationId = Annotated[str, Path(pattern=pattern("app"))]
 DONE = frozenset({
-    "hold_cleared", "notice_sent", "feedback_saved", "feedback_removed", "decided", "reserved",
-    "released", "used", "interim_sent",
+    "hold_cleared", "notice_sent", "feedback_saved", "feedback_removed", "decided", "interim_sent",
 })  # fmt: skip
 FAULTS = frozenset({
-    "reason_missing", "outcome_missing", "agency_missing", "opening_missing", "hired_on_missing",
-    "hold_not_set", "overtaken", "not_sendable", "not_rejected", "on_hold", "missing_blocks",
-    "not_editable", "no_credit_available", "book_halted", "reservation_not_open",
-    "reservation_expired", "hired_in_future", "hired_before_available", "feedback_length",
+    "reason_missing", "outcome_missing", "hold_not_set", "overtaken", "not_sendable",
+    "not_rejected", "on_hold", "missing_blocks", "not_editable", "feedback_length",
     "feedback_topic", "feedback_contact", "feedback_salary", "feedback_comparison",
     "feedback_insult", "feedback_other_person", "interim_reason_missing", "new_date_missing",
     "date_in_the_past", "not_undecided", "not_eligible", "already_answered",
@@ -104,7 +102,7 @@ async def overview(
         charts={name: chart(months, *size) for name, size in CHART.items()},
         funnel=await view.funnel(db, company_id, today - timedelta(days=365), today),
         credits=await credit_view.balances(db, company_id),
-        agencies={one.id: one for one in await view.agencies(db, company_id, now)},
+        others=await counterparts(db, "company", company_id),
         relays=recent,
         connections=await view.connections(db, company_id, now),
         names=await names_of(db, tools, company_id, [*due, *recent]),
@@ -245,44 +243,6 @@ async def relays(
     )
 
 
-@router.get("/credits")
-async def credits_(
-    *, request: Request, person: Reader, db: Db, now: Now, before: Before = None, done: Done = ""
-) -> Response:
-    """Every credit and its life in sentences; reserve, use, give back."""
-    return await credits_page(request, person, db, now=now, before=before, done=done)
-
-
-async def credits_page(
-    request: Request,
-    person: SignedIn,
-    db: AsyncSession,
-    *,
-    now: Any,
-    before: str | None = None,
-    done: str = "",
-    again: Refilled | None = None,
-) -> Response:
-    """The page of the credits, also with a form to correct."""
-    company_id, again = person.company_id or "", again or Refilled()
-    rows = await view.credit_lives(db, company_id, before=before)
-    return page(
-        request,
-        "dashboard/credits.html",
-        status=again.status,
-        rows=rows,
-        bucket=_bucket,
-        steps=await view.credit_steps(db, company_id, [one.id for one in rows]),
-        credits=await credit_view.balances(db, company_id),
-        agencies={one.id: one for one in await view.agencies(db, company_id, now)},
-        today=local_day(now),
-        may_act=person.has("recruiter", "head"),
-        again=again,
-        done=_known(done),
-        following=_following(rows),
-    )
-
-
 @router.get("/agencies")
 async def agencies(request: Request, person: Reader, db: Db, now: Now) -> Response:
     """The agencies the company works with, what was agreed, and what came of it."""
@@ -339,10 +299,6 @@ def _following(rows: Sequence[Row[Any]]) -> str | None:
 
 def _may_edit(notice: Row[Any]) -> bool:
     return notice.state in LIVING and notice.kind == "rejected" and notice.mail_id is None
-
-
-def _bucket(number: int) -> str:
-    return Bucket(number).name.lower()
 
 
 def _known(done: str) -> str:

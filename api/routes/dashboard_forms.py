@@ -15,7 +15,6 @@ from api.routes.dashboard import (
     Fault,
     Refilled,
     application_page,
-    credits_page,
 )
 from api.session import SignedIn, signed_in
 from api.shapes import utc_text
@@ -24,19 +23,16 @@ from domain.business_days import local_day
 from domain.company import Company
 from domain.errors import Conflict, Halted, Invalid, Refusal
 from domain.flows import report_application as report
-from domain.flows import use_credit
 from domain.flows.invite import hand_over_link
 from domain.flows.send_notice import send_interim_notice, send_notice
 from domain.flows.write_feedback import write_feedback
-from domain.ids import is_id, pattern
+from domain.ids import pattern
 
 router = APIRouter(prefix="/dashboard", include_in_schema=False)
 
 Actor = Annotated[SignedIn, signed_in("company", "recruiter", "head")]
 NoticeId = Annotated[str, Path(pattern=pattern("ntc"))]
-ReservationId = Annotated[str, Path(pattern=pattern("rsv"))]
 _LONGEST = 1000
-_LONGEST_OPENING = 200
 _LONGEST_REASON = 200
 _DECISIONS = ("rejected", "withdrawn", "hired", "active")
 
@@ -199,63 +195,6 @@ async def hand_over(
     )
 
 
-@router.post("/credits/reserve")
-async def reserve(*, request: Request, person: Actor, db: Db, now: Now) -> Response:
-    """Hold a credit for an opening."""
-    form = await sent(request, "reserve", "reserve-opening", "agency_id", "opening")
-    agency_id, opening = form.values["agency_id"], form.values["opening"]
-    if not is_id(agency_id, "agy"):
-        form.control = "reserve-agency"
-        form.refuse("agency_missing")
-    elif not 1 <= len(opening) <= _LONGEST_OPENING:
-        form.refuse("opening_missing")
-    else:
-        await form.run(
-            db,
-            lambda: use_credit.reserve(
-                db, person.company_id or "",
-                agency_id=agency_id, opening=use_credit.Opening(opening),
-                actor=person.member_id, now=now,
-            ),
-        )  # fmt: skip
-    return await _to_credits(request, person, db, now, form, "reserved")
-
-
-@router.post("/credits/reservations/{reservation_id}/release")
-async def release(
-    *, reservation_id: ReservationId, request: Request, person: Actor, db: Db, now: Now
-) -> Response:
-    """Give a held credit back."""
-    form = await sent(request, f"hold-{reservation_id}", f"use-{reservation_id}")
-    await form.run(
-        db,
-        lambda: use_credit.release(
-            db, person.company_id or "", reservation_id, actor=person.member_id, now=now
-        ),
-    )
-    return await _to_credits(request, person, db, now, form, "released")
-
-
-@router.post("/credits/reservations/{reservation_id}/use")
-async def use(
-    *, reservation_id: ReservationId, request: Request, person: Actor, db: Db, now: Now
-) -> Response:
-    """The hire was made: the credit is spent."""
-    form = await sent(request, f"hold-{reservation_id}", f"use-{reservation_id}", "hired_on")
-    hired_on = _day(form.values["hired_on"])
-    if hired_on is None:
-        form.refuse("hired_on_missing")
-    else:
-        await form.run(
-            db,
-            lambda: use_credit.use(
-                db, person.company_id or "", reservation_id,
-                hired_on=hired_on, actor=person.member_id, now=now,
-            ),
-        )  # fmt: skip
-    return await _to_credits(request, person, db, now, form, "used")
-
-
 async def _to_application(  # noqa: PLR0917 - the page's own needs, in its own order
     request: Request, person: SignedIn, db: Any, tools: Any, now: Any, application_id: str,
     form: Form, done: str,
@@ -265,14 +204,6 @@ async def _to_application(  # noqa: PLR0917 - the page's own needs, in its own o
     return await application_page(
         request, person, db, tools, now=now, application_id=application_id, again=form.refilled
     )
-
-
-async def _to_credits(  # noqa: PLR0917 - as above
-    request: Request, person: SignedIn, db: Any, now: Any, form: Form, done: str
-) -> Response:
-    if form.refilled is None:
-        return RedirectResponse(f"/dashboard/credits?done={done}", 303)
-    return await credits_page(request, person, db, now=now, again=form.refilled)
 
 
 def _harmless(refusal: Refusal) -> str:

@@ -236,7 +236,9 @@ def _posting(
     moves: list[Move] = []
     dates: list[DateSet] = []
     if there.kind == "issue":
-        made = [_new(version, today) for _ in range(there.count or 0)]
+        made = sorted(
+            (_new(version, today) for _ in range(there.count or 0)), key=lambda one: one.id
+        )
         moves = [Move(one.id, Bucket.ISSUED, Bucket.AVAILABLE) for one in made]
         last = expires_on(terms_of(version.terms), today, today)
         for one in made:

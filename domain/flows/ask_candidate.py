@@ -30,7 +30,7 @@ from domain.flows.open_account import token_hash
 from domain.flows.send_notice import reply_to
 from domain.flows.withdraw_consent import records_of
 from domain.flows.write_mail import language, write_to_candidate
-from domain.ids import new_id
+from domain.ids import is_id, new_id
 from domain.placement import Placement
 from domain.ports import Tools
 from domain.relay import Relay
@@ -211,7 +211,9 @@ async def _opened(session: AsyncSession, link: PlacementQuestion, now: datetime)
 
 async def _check_said(session: AsyncSession, asked: Asked, question_id: str, answer: str) -> None:
     """The candidate is locked, so looking first is safe here."""
-    said = await find(session, PlacementQuestion, asked.company.id, question_id)
+    said = None
+    if is_id(question_id, "pqn"):
+        said = await find(session, PlacementQuestion, asked.company.id, question_id)
     same = said is not None and said.candidate_id == asked.candidate.id and said.answer == answer
     if not same:
         raise Gone(code="question_closed")

@@ -341,6 +341,10 @@ def _grants(read: _Read) -> _Found:
 
 def _reservations(read: _Read) -> _Found:
     """A credit is held exactly while a reservation of it is open."""
-    reserved = {credit.id for credit in read.credits.values() if credit.bucket == Bucket.RESERVED}
+    reserved = {
+        credit.id
+        for credit in read.credits.values()
+        if Bucket.RESERVED in {credit.bucket, credit.frozen_from}
+    }
     for credit_id in sorted(reserved ^ read.held):
         yield "reservation", None, credit_id

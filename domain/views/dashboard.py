@@ -170,27 +170,6 @@ FROM notice n
 JOIN application a ON a.company_id = n.company_id AND a.id = n.application_id
 WHERE n.company_id = :company
 """
-_CREDITS = """
-SELECT c.id, c.agency_id, g.name AS agency, g.name_en AS agency_en, c.bucket, c.started_on,
-       c.guarantee_end_on, c.available_on, c.expires_on, c.relay_id, r.application_id,
-       h.id AS reservation_id, h.opening, h.holds_until, h.hired_on, h.state AS reservation_state
-FROM credit c
-JOIN agency g ON g.id = c.agency_id
-LEFT JOIN relay r ON r.company_id = c.company_id AND r.id = c.relay_id
-LEFT JOIN LATERAL (
-  SELECT id, opening, holds_until, hired_on, state FROM reservation
-  WHERE reservation.company_id = c.company_id AND reservation.credit_id = c.id
-    AND reservation.state IN ('reserved', 'used')
-  ORDER BY id DESC LIMIT 1
-) h ON true
-WHERE c.company_id = :company
-"""
-_CREDIT_STEPS = """
-SELECT e.credit_id, :step AS step, t.effective_on, t.recorded_at, t.reason_code
-FROM ledger_entry e JOIN ledger_tx t ON t.company_id = e.company_id AND t.id = e.tx_id
-WHERE e.company_id = :company AND e.ord % 2 = 0 AND e.credit_id = ANY(:credits)
-ORDER BY e.tx_id, e.ord
-""".replace(":step", _CREDIT_STEP)
 _DELIVERIES = """
 SELECT d.id, d.connection_id, c.name, d.provider, d.provider_event, d.status, d.error,
        d.received_at, d.processed_at
@@ -396,23 +375,6 @@ async def timeline(
         session, _TIMELINE,
         company=company_id, application=application_id, reported=_REPORTED,
     )  # fmt: skip
-
-
-async def credit_lives(
-    session: AsyncSession, company_id: str, *, before: str | None = None, limit: int = PAGE
-) -> Sequence[Row[Any]]:
-    """Credits, newest first, with who holds them for what."""
-    return await _paged(session, _CREDITS, "c.id", company_id, before=before, limit=limit)
-
-
-async def credit_steps(
-    session: AsyncSession, company_id: str, credit_ids: Sequence[str]
-) -> dict[str, list[Row[Any]]]:
-    """What happened to each of these credits, oldest first."""
-    found: dict[str, list[Row[Any]]] = {one: [] for one in credit_ids}
-    for row in await _all(session, _CREDIT_STEPS, company=company_id, credits=list(credit_ids)):
-        found[row.credit_id].append(row)
-    return found
 
 
 async def connections(session: AsyncSession, company_id: str, now: datetime) -> Sequence[Row[Any]]:

@@ -10,6 +10,8 @@ from api.demo.visitor import _Forms
 from domain.agency import Agency
 from domain.candidate import Candidate
 from domain.consent import Consent, ConsentEvent, ConsentText
+from domain.duty import PlacementQuestion
+from domain.flows.erase_candidate import start_erasure
 from domain.ids import new_id
 from domain.notice import Mail, Notice
 from domain.relay import Relay
@@ -580,3 +582,220 @@ async def test_a_link_to_the_own_page_takes_no_answer_to_the_form(runtime, clien
     answer = await post(client, path, [("decision", "consent")])
 
     assert (answer.status_code, answer.headers["location"]) == (303, path)
+
+
+FOLLOWUP = ("followup", "yes")
+
+
+async def consent_and_be_asked(client, person):
+    shown = await choose(
+        client, person, [*ticks_for(person.world.agency.id, "name", "email"), FOLLOWUP]
+    )
+    data = fields(form_of(shown, "confirm"))
+    done = await post(client, f"/c/{person.token}", [*data, ("decision", "confirm")])
+    assert done.status_code == 303, done.text
+    return shown
+
+
+async def followup_events(person):
+    events = await rows(person.runtime, person.world.company.id, ConsentEvent)
+    return [one for one in sorted(events, key=lambda one: one.seq) if one.items == ["followup"]]
+
+
+@pytest.mark.parametrize("lang", ["ja", "en"])
+async def test_being_asked_later_is_a_box_of_its_own_and_not_ticked(client, person, lang):
+    page = await client.get(f"/c/{person.token}?lang={lang}")
+    async with person.runtime.database.transaction() as db:
+        said = (await person.statement(db, lang)).content
+    boxes = [field for field in form_of(page, "consent")["fields"] if field[0] == "followup"]
+
+    assert boxes == [("followup", "yes", "checkbox")]
+    assert said["followup_agreement"] in page.text
+    assert said["followup"] in page.text.split('<form method="post"')[0]
+    assert " checked" not in page.text
+
+
+async def test_the_box_is_shown_again_and_recorded_on_its_own(client, person):
+    shown = await consent_and_be_asked(client, person)
+    async with person.runtime.database.transaction() as db:
+        said = (await person.statement(db)).content
+    given = await one(person.runtime, person.world.company.id, Consent)
+    (event,) = await followup_events(person)
+
+    assert said["followup_agreement"] in shown.text
+    assert ("followup", "yes", "hidden") in form_of(shown, "confirm")["fields"]
+    assert given.items == ["name", "email"]
+    assert (event.kind, event.agency_id) == ("given", None)
+
+
+async def test_without_the_tick_the_last_look_does_not_speak_of_it(client, person):
+    shown = await choose(client, person, ticks_for(person.world.agency.id, "name", "email"))
+    names = [name for name, _, _ in form_of(shown, "confirm")["fields"]]
+    await consent(client, person, person.world.agency.id)
+
+    assert "followup" not in names
+    assert await followup_events(person) == []
+
+
+async def test_the_box_alone_is_asked_about_and_stays_ticked(client, person):
+    page = await choose(client, person, [FOLLOWUP])
+
+    assert page.status_code == 422
+    assert "提供先の会社が選択されていません" in page.text
+    assert page.text.count(" checked") == 1
+    assert await nothing_recorded(person)
+
+
+async def test_the_box_and_a_no_record_a_no(client, person):
+    await choose(client, person, [FOLLOWUP], decision="decline")
+
+    assert await followup_events(person) == []
+    assert await rows(person.runtime, person.world.company.id, Consent) == []
+
+
+async def test_going_back_to_the_form_keeps_the_tick(client, person):
+    shown = await choose(
+        client, person, [*ticks_for(person.world.agency.id, "name", "email"), FOLLOWUP]
+    )
+    data = fields(form_of(shown, "confirm"))
+    form = await post(client, f"/c/{person.token}", [*data, ("decision", "edit")])
+
+    assert form.text.count(" checked") == 4
+
+
+async def test_not_to_be_asked_takes_one_step_on_the_own_page(runtime, client, person):
+    await consent_and_be_asked(client, person)
+    path = await my_page(runtime, person)
+    before = await client.get(path)
+    form = next(one for one in _Forms(before.text).forms if one["action"].endswith("/followup"))
+    forged = await post(client, form["action"], [("csrf", "0" * 64)])
+    hidden = [(name, value) for name, value, _ in form["fields"]]
+    done = await post(client, form["action"], hidden)
+    after = await client.get(done.headers["location"])
+    given = await one(runtime, person.world.company.id, Consent)
+
+    assert forged.status_code == 403
+    assert (done.status_code, done.headers["location"]) == (303, f"{path}?unasked=1")
+    assert "メールをやめました" in after.text
+    assert not any(one["action"].endswith("/followup") for one in _Forms(after.text).forms)
+    assert [event.kind for event in await followup_events(person)] == ["given", "withdrawn"]
+    assert given.state == "given"
+
+
+async def test_whoever_did_not_tick_it_is_not_told_of_it_on_the_own_page(runtime, client, person):
+    await consent(client, person, person.world.agency.id)
+    page = await client.get(await my_page(runtime, person))
+
+    assert page.status_code == 200
+    assert "就職の確認のメール" not in page.text
+
+
+async def asked(runtime, client, clock, person):
+    """The person was asked after thirty days; the path of the page in the mail."""
+    await consent_and_be_asked(client, person)
+    forward(clock, minutes=31)
+    await work(runtime)
+    forward(clock, days=30)
+    await work(runtime)
+    mails = await mailbox(runtime, person.world.company.id, PROFILE["email"])
+    links = [link for mail in mails for link in mail["links"] if link.endswith("/started")]
+    assert len(links) == 1
+    return links[0].removeprefix("http://relay.test")
+
+
+async def press(client, path, button, **changed):
+    page = await client.get(path)
+    (form,) = _Forms(page.text).forms
+    hidden = [(name, changed.get(name, value)) for name, value, _ in form["fields"]]
+    return await post(client, path, [*hidden, ("answer", button)])
+
+
+async def test_the_question_is_a_page_with_three_buttons(runtime, client, clock, person):
+    path = await asked(runtime, client, clock, person)
+    page = await client.get(path)
+    (form,) = _Forms(page.text).forms
+
+    assert page.status_code == 200
+    assert form["buttons"] == [
+        ("answer", "not_started"), ("answer", "started"), ("answer", "stop_asking"),
+    ]  # fmt: skip
+    assert person.world.agency.name in page.text
+    assert page.headers["cache-control"] == "no-store"
+    assert "<script" not in page.text
+
+
+@pytest.mark.parametrize("button", ["started", "not_started", "stop_asking"])
+async def test_a_button_is_the_answer_and_is_thanked_for(runtime, client, clock, person, button):
+    path = await asked(runtime, client, clock, person)
+    done = await press(client, path, button)
+    thanks = await client.get(path)
+    stored = await rows(runtime, person.world.company.id, PlacementQuestion, state="answered")
+
+    assert (done.status_code, done.headers["location"]) == (303, path)
+    assert (thanks.status_code, "お答えをいただきました" in thanks.text) == (200, True)
+    assert [one.answer for one in stored] == [button]
+    assert _Forms(thanks.text).forms == []
+
+
+async def test_looking_at_the_question_changes_nothing(
+    runtime, client, clock, person, database_url
+):
+    path = await asked(runtime, client, clock, person)
+    before = await snapshot(database_url)
+    for _ in range(2):
+        for address in (path, f"{path}/stop", f"{path}?answer=started", f"{path}?lang=en"):
+            await client.get(address)
+            await client.head(address)
+
+    assert await snapshot(database_url) == before
+
+
+@pytest.mark.parametrize(
+    ("button", "changed", "status"),
+    [
+        ("maybe", {}, 422), ("", {}, 422), ("started", {"csrf": "0" * 64}, 403),
+        ("started", {"question": "pqn_" + "0" * 26}, 410), ("started", {"question": "\0"}, 410),
+    ],
+)  # fmt: skip
+async def test_what_is_no_answer_is_refused_kindly(  # noqa: PLR0917
+    runtime, client, clock, person, button, changed, status
+):
+    path = await asked(runtime, client, clock, person)
+    answer = await press(client, path, button, **changed)
+    answered = await rows(runtime, person.world.company.id, PlacementQuestion, state="answered")
+
+    assert answer.status_code == status
+    assert answer.headers["content-type"].startswith("text/html")
+    assert answered == []
+
+
+async def test_one_click_in_the_mail_program_ends_the_questions(runtime, client, clock, person):
+    path = await asked(runtime, client, clock, person)
+    done = await post(client, f"{path}/stop", [("List-Unsubscribe", "One-Click")])
+    again = await post(client, f"{path}/stop", [("List-Unsubscribe", "One-Click")])
+    page = await client.get(path)
+    left = await rows(runtime, person.world.company.id, PlacementQuestion)
+
+    assert (done.status_code, again.status_code, page.status_code) == (303, 303, 410)
+    assert {one.state for one in left} == {"void"}
+    assert [event.kind for event in await followup_events(person)] == ["given", "withdrawn"]
+
+
+@pytest.mark.parametrize("token", ["A" * 43, "short", "%00", "é" * 43])
+async def test_an_unknown_question_gets_the_neutral_answer(client, token):
+    for path in (f"/c/{token}/started", f"/c/{token}/started/stop"):
+        assert (await client.get(path)).status_code == 404
+        assert (await post(client, path, [("answer", "started")])).status_code == 404
+
+
+async def test_whoever_was_erased_is_asked_nothing_more(runtime, client, clock, person):
+    path = await asked(runtime, client, clock, person)
+    async with runtime.database.transaction(company_id=person.world.company.id) as db:
+        opened = await person.open(db)
+        await start_erasure(db, runtime.tools, opened.candidate, clock())
+    page = await client.get(path)
+    answer = await post(client, path, [("answer", "started")])
+
+    assert page.status_code == 410
+    assert "データは消去されています" in page.text
+    assert answer.status_code == 403

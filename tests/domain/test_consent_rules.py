@@ -214,8 +214,46 @@ def test_the_same_statement_has_the_same_hash_and_any_other_another():
 
 def test_the_statement_has_the_hash_it_always_had():
     assert statement().sha256 == (
-        "08f7d88c83eac64c0ab9d69eb127b2ba0cdd6a86965dc6ad6b8102b837e8fbb9"
+        "538093733116257486b08342d05ceeb50580674d60af49779964b629794fab34"
     )  # fmt: skip
+
+
+def test_a_statement_of_the_version_before_still_has_its_hash_and_can_be_read():
+    content = {
+        key: value for key, value in statement().content.items() if not key.startswith("followup")
+    }
+    content["headings"] = {
+        key: value for key, value in content["headings"].items() if key != "followup"
+    }
+    content |= {"version": "2025-04", "effective_on": "2025-04-01"}
+
+    assert consent_text.hash_of(content) == (
+        "08f7d88c83eac64c0ab9d69eb127b2ba0cdd6a86965dc6ad6b8102b837e8fbb9"
+    )
+    assert content["purpose"] in consent_text.as_text(content)
+
+
+@pytest.mark.parametrize("locale", ["ja", "en"])
+def test_being_asked_later_stands_in_the_text_and_its_box_only_if_ticked(locale):
+    content = statement(locale).content
+    plain = consent_text.as_text(content)
+    ticked = consent_text.as_text(content, followup=True)
+
+    assert content["followup"] in plain
+    assert content["followup_agreement"] not in plain
+    assert ticked == f"{plain}\n\n{content['followup_agreement']}"
+    for days in ("30", "90", "180"):
+        assert days in content["followup"]
+
+
+@pytest.mark.parametrize(
+    ("value", "ticked"), [("yes", True), ("no", False), ("", False), ("YES", False), (None, False)]
+)
+def test_only_the_box_itself_ticks_the_box(value, ticked):
+    sent = candidate_form.read(FormData([("followup", value)] if value is not None else []))
+
+    assert sent.followup is ticked
+    assert sent.choices == {}
 
 
 def test_nothing_on_the_form_promises_a_reward():

@@ -74,7 +74,6 @@ def test_refusing_and_taking_up_exclude_each_other_whichever_comes_first():
     [
         ("queued", "accepted"),
         ("queued", "placed"),
-        ("withdrawn", "placed"),
         ("withdrawn", "accepted"),
         ("placed", "closed"),
         ("placed", "declined"),

@@ -19,15 +19,20 @@ from api.runtime import Runtime
 from domain.credits import Book, Reservation
 from domain.errors import Conflict, Invalid, NotFound, Refusal
 from domain.flows import answer_statement, open_account, use_credit
+from domain.flows.adjust_credits import Wish, agree, approve, request_adjustment
 from domain.flows.close_month import close_month
+from domain.flows.count_relay import count_relay, uncount_relay
 from domain.flows.dispute_credit import Matter, open_dispute
 from domain.flows.earn_credits import settle_placement
 from domain.flows.use_credit import Opening
 from domain.flows.write_mail import open_mail
 from domain.ids import new_id
+from domain.ledger import credits_of
 from domain.month import Month
 from domain.notice import Mail
+from domain.relay import Relay
 from domain.statement import Statement
+from domain.store import lock
 from domain.views import credits as view
 from domain.views.statement import statements
 from domain.views.statement_document import canonical
@@ -72,16 +77,18 @@ async def signed(runtime, world):
 
 
 async def move(runtime, world, clock, moment):
+    """Let time pass up to a moment, and close what is due by then; the months with a statement."""
     clock.move_to(moment)
     await work(runtime)
-    return await close_due(runtime, world, moment)
+    await close_due(runtime, world, moment)
+    return [f"{row.month:%Y-%m}" for row in await signed(runtime, world)]
 
 
-async def test_a_month_is_closed_ten_past_midnight_on_the_fifth(runtime, world, clock):
+async def test_a_month_is_closed_ten_past_midnight_on_the_fifth(runtime, world):
     await earn(runtime, world, APRIL)
     moment = at(date(2026, 5, 5), 0) + CLOSING
-    early = await move(runtime, world, clock, moment - timedelta(seconds=1))
-    made = await move(runtime, world, clock, moment)
+    early = await close_due(runtime, world, moment - timedelta(seconds=1))
+    made = await close_due(runtime, world, moment)
     again = await close_due(runtime, world, moment)
     [row] = await signed(runtime, world)
     book = await book_of(runtime, world)
@@ -111,9 +118,9 @@ async def test_the_document_is_canonical_and_signed(runtime, world, clock):
     assert "株式会社みらい製作所".encode() in row.document
 
 
-async def test_a_statement_says_the_whole_month(runtime, world, clock):
+async def test_a_statement_says_the_whole_month(runtime, world):
     placement = await earn(runtime, world, APRIL)
-    await move(runtime, world, clock, FIFTH)
+    await close_due(runtime, world, FIFTH)
     [row] = await signed(runtime, world)
     book = await book_of(runtime, world)
     said = json.loads(row.document)
@@ -398,6 +405,82 @@ async def test_a_dispute_is_told_in_every_month_it_was_open(runtime, world, cloc
     assert may["closing"] == {**ZEROS, "frozen": 1}
 
 
+async def test_corrections_by_hand_stand_apart(runtime, world, clock):
+    await earn(runtime, world, APRIL)
+    company, now = world.company.id, at(date(2026, 4, 10))
+    clock.move_to(now)
+    async with runtime.database.transaction(company_id=company) as db:
+        wish = Wish("issue", "goodwill", "…", count=2)
+        asked = await request_adjustment(
+            db, runtime.tools, company, world.agency.id, wish,
+            party="company", actor="crc_a", now=now,
+        )  # fmt: skip
+        await approve(db, runtime.tools, company, asked.id, party="company", actor="crc_b", now=now)
+        await agree(db, company, asked.id, party="agency", actor="crc_c", now=now)
+    april = (await month_of(runtime, world, "2026-04")).document
+    issued = [one["credit_id"] for one in april["entries"] if one["kind"] == "adjusted"]
+
+    assert april["adjustments"] == [
+        {
+            "id": asked.id, "kind": "issue", "reason": "goodwill", "requested_by": "crc_a",
+            "approved_by": "crc_b", "agreed_by": "crc_c", "effective_on": "2026-04-10", "seq": 2,
+            "credit_ids": sorted(issued),
+        }
+    ]  # fmt: skip
+    assert april["movements"] == {"adjusted": 2, "granted": 1}
+    assert april["closing"] == {**ZEROS, "pending": 1, "available": 2}
+
+
+async def test_changed_terms_are_told_though_nothing_moves(runtime, world, clock):
+    async with runtime.database.transaction(company_id=world.company.id) as db:
+        await terms_are(db, world, available_after="start")
+    placement = await earn(runtime, world, APRIL)
+    company, now = world.company.id, at(date(2026, 5, 6))
+    await close_due(runtime, world, FIFTH)
+    clock.move_to(now)
+    async with runtime.database.transaction(company_id=company) as db:
+        [credit] = await credits_of(db, company, placement_id=placement)
+        wish = Wish("extend", "goodwill", "…", credit_ids=[credit.id], expires_on=date(2028, 1, 31))
+        asked = await request_adjustment(
+            db, runtime.tools, company, world.agency.id, wish,
+            party="company", actor="crc_a", now=now,
+        )  # fmt: skip
+        await approve(db, runtime.tools, company, asked.id, party="company", actor="crc_b", now=now)
+        await agree(db, company, asked.id, party="agency", actor="crc_c", now=now)
+    may = (await month_of(runtime, world, "2026-05")).document
+    april = (await month_of(runtime, world, "2026-04")).document
+
+    assert (may["movements"], may["entries"]) == ({"term_changed": 1}, [])
+    assert [(one["field"], one["old"], one["new"]) for one in may["date_changes"]] == [
+        ("expires_on", "2027-03-31", "2028-01-31")
+    ]
+    assert [one["id"] for one in may["adjustments"]] == [asked.id]
+    assert april["credits"][0]["expires_on"] == "2027-03-31"
+    assert may["credits"][0]["expires_on"] == "2028-01-31"
+
+
+async def test_points_are_told_apart_from_credits(runtime, world):
+    per_n = {"accrual_rule": "per_n_relays", "per_n_relays": {"n": 3, "counted_event": "accepted"}}
+    company = world.company.id
+    async with runtime.database.transaction(company_id=company) as db:
+        await terms_are(db, world, **per_n)
+        relays = []
+        for _ in range(5):
+            placement = await place(db, world, APRIL)
+            relays.append(await lock(db, Relay, company, placement.relay_id))
+        for day, relay in zip((3, 4, 5, 6, 7), relays, strict=True):
+            await count_relay(db, relay, at(date(2026, 4, day)))
+        await uncount_relay(db, relays[4], at(date(2026, 4, 8)))
+    april = (await month_of(runtime, world, "2026-04")).document
+
+    assert april["points"] == {
+        "opening": 0, "closing": 1, "counted": 5, "removed": 1, "converted": 3,
+    }  # fmt: skip
+    assert april["movements"]["granted"] == 1
+    assert "point_counted" not in april["movements"]
+    assert april["closing"] == {**ZEROS, "available": 1}
+
+
 async def test_not_even_the_owner_changes_what_was_signed(runtime, world, clock):
     await earn(runtime, world, APRIL)
     await move(runtime, world, clock, FIFTH)
@@ -471,7 +554,7 @@ async def test_a_month_ahead_is_refused(runtime, world):
     assert refused.value.code == "month_in_future"
 
 
-async def test_the_same_rows_make_the_same_bytes(runtime, world, clock):
+async def test_the_same_rows_make_the_same_bytes(runtime, world):
     await earn(runtime, world, APRIL)
     await earn(runtime, world, date(2026, 4, 9))
     first, second = [

@@ -2,19 +2,26 @@
 
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Any
 
 from sqlmodel import col, select
 
 from api.runtime import Runtime
 from domain import vault
 from domain.application import Application
+from domain.business_days import local_day
+from domain.caller import Member
 from domain.candidate import Candidate
-from domain.flows import open_account
+from domain.credits import Bucket, Credit
+from domain.flows import adjust_credits, agree_terms, dispute_credit, open_account
+from domain.flows.adjust_credits import Wish
+from domain.flows.dispute_credit import Matter
 from domain.flows.sign_in import enter_by_claim
-from domain.flows.use_credit import reserve
+from domain.flows.use_credit import Opening, reserve, use
 from tests.applications import an_application, an_interview, reject
 from tests.factories import World, work
-from tests.flows.ledger_story import earn
+from tests.flows.ledger_story import earn, leave
+from tests.relays import forwarded
 
 PEOPLE = (
     "試験 花子", "見本 太郎", "長谷川・ド・サンミゲル アレクサンドリア・マリア・フェルナンダ",
@@ -37,12 +44,31 @@ class Seeded:
     undecided: Application
     company_cookie: str
     agency_cookie: str
+    ledger: "Ledger"
+
+
+@dataclass
+class Ledger:
+    """Ids of what the ledger's pages show: one of everything that waits for somebody."""
+
+    asked_back: str
+    frozen: str
+    available: str
+    dispute: str
+    adjustments: dict[str, str]
+    """By what it waits for: `approval` of the company, its `assent`, `own` to be approved."""
+    proposal: str
+    agreement: str
+    placement: str
+    relay: str
 
 
 async def seed(runtime: Runtime, world: World) -> Seeded:
     """Months of interviews, people waiting today, credits of every kind."""
     number = 0
-    for _ in range(4):
+    for month in range(4):
+        if month == 3:
+            relay = await forwarded(runtime, world)
         for _ in range(2):
             application = await _applicant(runtime, world, number)
             await an_interview(runtime, application, stage="一次面接")
@@ -59,8 +85,9 @@ async def seed(runtime: Runtime, world: World) -> Seeded:
                 await work(runtime)
             number += 1
         runtime.clock.offset += timedelta(days=26)
-    await earn(runtime, world, date(2025, 8, 1))
-    await earn(runtime, world, date(2025, 9, 1))
+    runtime.clock.offset += timedelta(days=2)
+    earned = [await earn(runtime, world, date(2025, month, 1)) for month in (8, 9, 10, 11)]
+    placement = await earn(runtime, world, date(2026, 7, 1))
     await earn(runtime, world, date(2026, 7, 1), agency=1)
     await work(runtime)
     async with runtime.database.transaction(company_id=world.company.id) as db:
@@ -68,10 +95,6 @@ async def seed(runtime: Runtime, world: World) -> Seeded:
         for candidate, name in zip(nameless.all(), PEOPLE, strict=False):
             await vault.make_keys(db, runtime.tools.sealer, candidate)
             await vault.set_profile(db, runtime.tools.sealer, candidate, {"display_name": name})
-        await reserve(
-            db, world.company.id, agency_id=world.agency.id, opening="経理(課長候補)", actor="seed",
-            now=runtime.clock(),
-        )  # fmt: skip
     now = runtime.clock()
     waiting = [await _applicant(runtime, world, n) for n in range(4)]
     held = await _applicant(runtime, world, 4)
@@ -82,10 +105,70 @@ async def seed(runtime: Runtime, world: World) -> Seeded:
     await reject(runtime, waiting[0])
     await an_interview(runtime, held, ended_at=now - timedelta(days=1), stage="二次面接")
     await reject(runtime, held, holds=["reason_unclassified"])
-    return Seeded(
-        waiting[0], held, waiting[1],
-        await enter(runtime, "hr", company_id=world.company.id, roles=["recruiter", "head"]),
-        await enter(runtime, "agency", agency_id=world.agency.id, roles=["consultant"]),
+    company = await enter(runtime, "hr", company_id=world.company.id, roles=["recruiter", "head"])
+    agency = await enter(runtime, "agency", agency_id=world.agency.id, roles=["consultant"])
+    ledger = await _ledger(runtime, world, earned)
+    ledger.placement, ledger.relay = placement, relay.id
+    return Seeded(waiting[0], held, waiting[1], company, agency, ledger)
+
+
+async def _ledger(runtime: Runtime, world: World, earned: list[str]) -> Ledger:
+    """A credit in each state, and something in each list that waits for an answer."""
+    company, agency, tools, now = (
+        world.company.id, world.agency.id, runtime.tools, runtime.clock(),
+    )  # fmt: skip
+    pair: Any = {"session": None, "tools": tools, "company_id": company, "agency_id": agency}
+    opening = Opening("経理(課長候補)")
+    async with runtime.database.transaction(company_id=company) as db:
+        pair["session"] = db
+        me = (await db.scalars(select(Member.id).where(col(Member.company_id) == company))).one()
+        held = [
+            await reserve(db, company, agency_id=agency, opening=opening, actor=me, now=now)
+            for _ in range(2)
+        ]
+        await use(db, company, held[1].id, hired_on=local_day(now), actor=me, now=now)
+        of = {
+            one.placement_id: one
+            for one in (await db.scalars(select(Credit).where(col(Credit.agency_id) == agency)))
+        }
+        frozen = of[earned[2]]
+        matter = Matter("credit", "terms", "この枠の期限は契約と違います。", credit_ids=[frozen.id])
+        dispute = await dispute_credit.open_dispute(
+            **pair, matter=matter, party="company", actor=me, now=now
+        )
+        await dispute_credit.say(
+            db, tools, company, dispute.id, "契約第1版のとおりに計算しています。",
+            party="agency", actor="seed", now=now,
+        )  # fmt: skip
+        wishes = {
+            "approval": ("company", "crc_other", Wish("issue", "agreed_outside", "移行分です。", 2)),
+            "own": ("company", me, Wish("issue", "goodwill", "不足分の補填をお願いします。", 1)),
+            "assent": (
+                "agency", "crc_first",
+                Wish("take", "correction", "二重に付与されていました。",
+                     credit_ids=[of[earned[3]].id]),
+            ),
+        }  # fmt: skip
+        asked = {
+            name: await adjust_credits.request_adjustment(
+                **pair, wish=wish, party=party, actor=actor, now=now
+            )
+            for name, (party, actor, wish) in wishes.items()
+        }
+        await adjust_credits.approve(
+            db, tools, company, asked["assent"].id, party="agency", actor="crc_second", now=now
+        )
+        proposal = await agree_terms.propose_terms(
+            db, tools, company, world.agreements[0].id,
+            {"validity_months": 18, "accrual_rule": "mixed",
+             "per_n_relays": {"n": 20, "counted_event": "met"}},
+            effective_on=local_day(now) + timedelta(days=30), party="agency", actor="seed", now=now,
+        )  # fmt: skip
+    await leave(runtime, world, earned[0], date(2025, 12, 10), runtime.clock())
+    assert {Bucket(one.bucket) for one in of.values()} >= {Bucket.PENDING, Bucket.AVAILABLE}
+    return Ledger(
+        held[0].id, frozen.id, of[earned[3]].id, dispute.id,
+        {name: one.id for name, one in asked.items()}, proposal.id, world.agreements[0].id, "", "",
     )  # fmt: skip
 
 

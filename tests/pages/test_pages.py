@@ -3,24 +3,32 @@
 import asyncio
 import os
 import re
+import secrets
 import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvicorn
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, async_playwright
 from sqlalchemy import URL
+from sqlmodel import col, select
 
 from api.app import create_app
 from api.clock import Clock
 from api.runtime import Runtime
+from domain.duty import PlacementQuestion
+from domain.flows.open_account import token_hash
 from domain.flows.open_candidate_link import new_my_page_link
+from domain.ids import new_id
+from domain.relay import Relay
 from tests.conftest import START, own_database, settings_for
 from tests.consents import Person, invited
-from tests.factories import make_world, work
+from tests.factories import World, make_world, work
 from tests.pages.seed import Seeded, seed
 
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
@@ -55,6 +63,7 @@ class Site:
     url: str
     browser: Browser
     runtime: Runtime
+    world: World
     seeded: Seeded
     people: dict[str, Person]
     shots: Path | None
@@ -124,7 +133,7 @@ async def site(server: URL, template: str, worker_id: str) -> AsyncIterator[Site
     async with async_playwright() as player:
         browser = await player.chromium.launch(executable_path=CHROMIUM, args=ARGS)
         shots = Path(os.environ["RELAY_SHOTS"]) if "RELAY_SHOTS" in os.environ else None
-        yield Site(f"http://127.0.0.1:{port}", browser, runtime, seeded, people, shots)
+        yield Site(f"http://127.0.0.1:{port}", browser, runtime, world, seeded, people, shots)
         await browser.close()
     server_.should_exit = True
     await running
@@ -133,7 +142,10 @@ async def site(server: URL, template: str, worker_id: str) -> AsyncIterator[Site
 
 async def own_page(site: Site, who: str) -> str:
     """The address of a person's own page, as the mails have it."""
-    person = site.people[who]
+    return await own_page_of(site, site.people[who])
+
+
+async def own_page_of(site: Site, person: Person) -> str:
     async with site.runtime.database.transaction() as db:
         opened = await person.open(db)
         url = await new_my_page_link(db, site.runtime.tools, opened.candidate, site.runtime.clock())
@@ -259,6 +271,46 @@ async def test_no_and_never_again(site: Site, size: str, locale: str) -> None:
     await page.evaluate("document.querySelector('#erase').required = false")
     await page.locator("main form button").first.click()
     await site.hold(page, f"erase_refused-{size}-{locale}")
+
+
+async def question(site: Site, person: Person, **facts: Any) -> str:
+    """The page behind a question mail, for somebody who is asked about two agencies."""
+    token, now = secrets.token_urlsafe(32), site.runtime.clock()
+    company_id = person.world.company.id
+    async with site.runtime.database.transaction(company_id=company_id) as db:
+        wanted = select(Relay).where(col(Relay.candidate_id) == person.application.candidate_id)
+        for number, relay in enumerate((await db.scalars(wanted)).all()):
+            db.add(
+                PlacementQuestion(
+                    company_id=company_id, id=new_id("pqn"), agency_id=relay.agency_id,
+                    candidate_id=relay.candidate_id, relay_id=relay.id, consent_event_id="cev_x",
+                    days=30, token_hash=token_hash(token) if number == 0 else None,
+                    look_at=now + timedelta(days=9), created_at=now, **facts,
+                )
+            )  # fmt: skip
+    return f"/c/{token}/started"
+
+
+@pytest.mark.parametrize(("size", "locale"), MIXES)
+async def test_asking_whether_somebody_started(site: Site, size: str, locale: str) -> None:
+    page, person = await site.visit(size, locale), await invited(site.runtime, site.world)
+    await person.give(*(agency.id for agency in site.world.agencies), followup=True)
+    await site.open(page, await own_page_of(site, person), f"my_page_asked-{size}-{locale}")
+    await page.click("[action$=followup] button")
+    await site.hold(page, f"my_page_unasked-{size}-{locale}")
+    await site.open(page, await question(site, person, state="asked"), f"asked-{size}-{locale}")
+    await page.locator("button[value=not_started]").first.click()
+    await page.locator("button[value=started]").first.click()
+    await site.hold(page, f"asked_answered-{size}-{locale}")
+
+
+async def test_a_question_that_is_closed(site: Site) -> None:
+    person = await invited(site.runtime, site.world)
+    await person.give(site.world.agency.id, followup=True)
+    path = await question(site, person, state="void")
+    for size, locale in VIEWS:
+        page = await site.visit(size, locale)
+        await site.open(page, path, f"asked_closed-{size}-{locale}", 410)
 
 
 async def test_the_description_of_the_api_shows_itself(site: Site) -> None:

@@ -1,0 +1,175 @@
+"""The rooms of the ledger's pages: a company's under `/dashboard`, an agency's under `/agency`.
+
+Both sides see the same pages of the same rows; row-level security decides which. What differs is
+who may act, and the frame around it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from typing import Annotated, Any, Literal, TypeVar
+
+from fastapi import Query, Request
+from fastapi.responses import RedirectResponse, Response
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
+
+from api.pages import catalogues, page
+from api.routes.dashboard import Fault, Refilled
+from api.routes.dashboard_forms import Form
+from api.session import SignedIn, signed_in
+from domain.access import as_agency, as_company, pair_of, shared_row
+from domain.agreement import Agreement
+from domain.base import Row
+from domain.caller import Member
+from domain.flows.sign_in import facts_of
+from domain.ids import pattern
+from domain.ports import Sealer
+
+R = TypeVar("R", bound=Row)
+EITHER = pattern("(cmp|agy)")
+Before = Annotated[str | None, Query(pattern=r"^[a-z]{3}_[0-9a-zA-Z]{1,40}$")]
+Done = Annotated[str, Query(pattern=r"^[a-z_]{0,40}$")]
+With = Annotated[str | None, Query(alias="with", pattern=EITHER)]
+_LONGEST_ID = 60
+
+
+class LedgerFault(Fault):
+    """A fault of these pages' forms, with words in the catalogue `ledger`."""
+
+    @property
+    def words(self) -> str:
+        """The catalogue's key for what to tell the person."""
+        key = f"fault_{self.code}"
+        return f"ledger.{key if key in _written() else 'fault_other'}"
+
+
+class LedgerForm(Form):
+    """A form of these pages. Several boxes of one name are kept as one line, with blanks."""
+
+    fault = LedgerFault
+
+    def chosen(self, name: str) -> list[str]:
+        """What was ticked under a name."""
+        return self.values[name].split()
+
+
+@dataclass(frozen=True)
+class Room:
+    """One side's room: where it stands, and whom it lets in and lets act."""
+
+    party: Literal["company", "agency"]
+    home: str
+    base: str
+    reader: Any
+    writer: Any
+    head: Any
+    """Who may agree to terms and corrections for their side."""
+
+    @property
+    def other(self) -> str:
+        """The party across the table."""
+        return "agency" if self.party == "company" else "company"
+
+    def owner(self, person: SignedIn) -> str:
+        """The id of the company or agency whose room it is."""
+        return (person.company_id if self.party == "company" else person.agency_id) or ""
+
+    async def enter(self, db: AsyncSession, person: SignedIn) -> str:
+        """From here on the transaction works for the person's own side; its id."""
+        owner = self.owner(person)
+        await (as_company if self.party == "company" else as_agency)(db, owner)
+        return owner
+
+    async def row(self, db: AsyncSession, person: SignedIn, kind: type[R], row_id: str) -> R:
+        """A shared row by id; from here on the transaction works for its company."""
+        return await shared_row(db, kind, row_id, agency_id=person.agency_id)
+
+    async def with_other(self, db: AsyncSession, person: SignedIn, other_id: str) -> Agreement:
+        """The agreement with the other side; then the transaction works for its company."""
+        company_id, agency_id = person.company_id or other_id, person.agency_id or other_id
+        return await pair_of(db, company_id=company_id, agency_id=agency_id, asked_by=self.party)
+
+    def may_act(self, person: SignedIn) -> bool:
+        """Whether the person may do what concerns single credits and disputes."""
+        return self.party == "agency" or person.has("recruiter", "head")
+
+    def may_agree(self, person: SignedIn) -> bool:
+        """Whether the person may agree to terms and corrections."""
+        return self.party == "agency" or person.has("head")
+
+    def page(
+        self, request: Request, person: SignedIn, template: str, again: Refilled, **values: Any
+    ) -> Response:
+        """A page of this room, also with a form to correct."""
+        return page(
+            request, f"ledger/{template}.html", status=again.status, room=self, home=self.home,
+            may_act=self.may_act(person), may_agree=self.may_agree(person), again=again,
+            **{**values, "done": known(values.get("done", ""))},
+        )  # fmt: skip
+
+    def to(self, path: str, done: str) -> Response:
+        """On to a page of this room, which says what was done."""
+        return RedirectResponse(f"{self.home}{path}?done={done}", 303)
+
+
+ROOMS = (
+    Room(
+        "company", "/dashboard", "dashboard/base.html",
+        signed_in("company"), signed_in("company", "recruiter", "head"),
+        signed_in("company", "head"),
+    ),
+    Room(
+        "agency", "/agency", "agency_portal/base.html",
+        signed_in("agency"), signed_in("agency"), signed_in("agency"),
+    ),
+)  # fmt: skip
+
+
+async def sent(
+    request: Request, name: str, control: str, *fields: str, many: Iterable[str] = ()
+) -> LedgerForm:
+    """The form, with these fields of it; `many`: those that may be ticked more than once."""
+    form = await request.form()
+    values = {one: str(form.get(one, "")).replace("\x00", "").strip() for one in fields}
+    for one in many:
+        ticked = [str(value) for value in form.getlist(one)]
+        values[one] = " ".join(value for value in ticked if _is_plain(value))
+    return LedgerForm(name, control, values)
+
+
+async def people(db: AsyncSession, sealer: Sealer, actors: Iterable[str | None]) -> dict[str, str]:
+    """The names of those of these actors who are people of the tenant we work for."""
+    ids = sorted({actor for actor in actors if actor is not None and actor.startswith("mbr_")})
+    found = await db.scalars(select(Member).where(col(Member.id).in_(ids)))
+    return {member.id: facts_of(sealer, member)["name"] for member in found.all()}
+
+
+def known(done: str) -> str:
+    """A message of ours, never words of the URL."""
+    return done if f"done_{done}" in _written() else ""
+
+
+def day(given: str) -> date | None:
+    """A day as a date field sends it."""
+    try:
+        return date.fromisoformat(given)
+    except ValueError:
+        return None
+
+
+def whole(given: str, *, most: int = 1_000_000_000) -> int | None:
+    """A whole number as a person types it (commas and full-width digits too), or nothing."""
+    digits = given.replace(",", "").replace("，", "").strip()
+    if not digits.isdecimal() or len(digits) > len(str(most)):
+        return None
+    number = int(digits)
+    return number if number <= most else None
+
+
+def _is_plain(value: str) -> bool:
+    return value.isascii() and value.isprintable() and " " not in value and len(value) < _LONGEST_ID
+
+
+def _written() -> dict[str, str]:
+    return dict(catalogues()["ja"]["ledger"])
