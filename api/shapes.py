@@ -7,7 +7,14 @@ from datetime import UTC, date, datetime
 from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Path, Query
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+)
 from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -70,6 +77,11 @@ Utc = Annotated[
 
 Day = Annotated[date, BeforeValidator(_written_day)]
 """A local date from outside, `2026-06-02`."""
+
+NearDay = Annotated[
+    date, BeforeValidator(_written_day), Field(ge=date(1950, 1, 1), le=date(2200, 12, 31))
+]
+"""A day people plan with: months and years may be added to it without leaving the calendar."""
 
 Text = Annotated[str, AfterValidator(_no_nul)]
 """A text PostgreSQL can hold."""

@@ -11,7 +11,7 @@ from api.auth import Caller, agency
 from api.deps import Db, Kit, Now
 from api.errors import problems
 from api.idempotency import Rehearsable
-from api.shapes import Cursor, Day, Limit, Page, Shape, Utc, page_of
+from api.shapes import Cursor, Limit, NearDay, Page, Shape, Utc, page_of
 from domain.access import shared_row
 from domain.errors import Invalid
 from domain.flows import correct_placement as correct
@@ -33,7 +33,7 @@ _REFUSALS = problems(400, 401, 403, 404, 409, 422, 423)
 class PlacementIn(Shape):
     """The person has started, or will on a day ahead. Never say where."""
 
-    started_on: Day = Field(description="First day of employment, in Japan")
+    started_on: NearDay = Field(description="First day of employment, in Japan")
     employment_term: Term
     attestation: bool = Field(description="True: the placement manager stands by this report")
 
@@ -78,7 +78,7 @@ class PlacementDetail(PlacementOut):
 class CorrectionIn(Shape):
     """The facts as they are. What is left out stays as it was."""
 
-    started_on: Day | None = None
+    started_on: NearDay | None = None
     employment_term: Term | None = None
     reason: Reason = "correction"
 
@@ -92,13 +92,13 @@ class WithdrawalIn(Shape):
 class EarlyLeaveIn(Shape):
     """The person has left."""
 
-    last_day_employed: Day
+    last_day_employed: NearDay
 
 
 class LeaveCorrectionIn(Shape):
     """The leave as it was; null: nobody left."""
 
-    last_day_employed: Day | None
+    last_day_employed: NearDay | None
     reason: Reason = "correction"
 
 

@@ -11,7 +11,7 @@ from api.auth import Caller, company
 from api.deps import Db, Now
 from api.errors import problems
 from api.idempotency import Rehearsable
-from api.shapes import Cursor, Day, Limit, Page, Shape, Text, Utc, page_of, typed_id
+from api.shapes import Cursor, Limit, NearDay, Page, Shape, Text, Utc, page_of, typed_id
 from domain.credits import Reservation
 from domain.errors import NotFound
 from domain.flows import use_credit
@@ -45,14 +45,14 @@ class ReservationIn(Shape):
 class HireIn(Shape):
     """The day of the hire, in Japan."""
 
-    hired_on: Day
+    hired_on: NearDay
     annual_salary_jpy: Yen | None = Field(default=None, description="If it became another one")
 
 
 class LeaveIn(Shape):
     """The person hired with the credit has left."""
 
-    last_day_employed: Day
+    last_day_employed: NearDay
 
 
 class ReservationOut(Shape):

@@ -11,7 +11,7 @@ from api.auth import Caller
 from api.deps import Db, Kit, Now
 from api.errors import problems
 from api.idempotency import Rehearsable
-from api.shapes import Cursor, Day, Limit, Page, Shape, Text, Utc, page_of, typed_id
+from api.shapes import Cursor, Limit, NearDay, Page, Shape, Text, Utc, page_of, typed_id
 from api.sides import EITHER, SIDES, Side
 from domain.adjustment import Adjustment
 from domain.flows import adjust_credits as flow
@@ -44,7 +44,7 @@ class AdjustmentIn(Shape):
     credit_ids: list[Annotated[str, Field(pattern=pattern("crd"))]] = Field(
         default_factory=list, max_length=50
     )
-    expires_on: Day | None = None
+    expires_on: NearDay | None = None
     dispute_id: str | None = Field(
         default=None,
         pattern=pattern("dsp"),

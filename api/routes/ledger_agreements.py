@@ -11,7 +11,7 @@ from api.auth import Caller
 from api.deps import Db, Kit, Now
 from api.errors import problems
 from api.idempotency import Once
-from api.shapes import Cursor, Day, Limit, Page, Shape, Utc, page_of, typed_id
+from api.shapes import Cursor, Limit, NearDay, Page, Shape, Utc, page_of, typed_id
 from api.sides import SIDES, Side
 from domain import fees
 from domain.agreement import Agreement, AgreementVersion, TermProposal
@@ -78,13 +78,13 @@ class TermsIn(Shape):
     """The next version. What is left out stays as it is."""
 
     terms: dict[str, Any] = Field(max_length=50)
-    effective_on: Day
+    effective_on: NearDay
 
 
 class EndIn(Shape):
     """The last day."""
 
-    ends_on: Day
+    ends_on: NearDay
 
 
 class PayIn(Shape):
@@ -101,17 +101,17 @@ class PayIn(Shape):
 class LeaveIn(Shape):
     """A leave the refund is asked for."""
 
-    last_day_employed: Day
+    last_day_employed: NearDay
     reason: str = Field(max_length=100, examples=["voluntary"])
     employment_term: Literal["permanent", "fixed"] = "permanent"
-    claimed_on: Day
+    claimed_on: NearDay
 
 
 class QuoteIn(Shape):
     """A hire, and what came of it."""
 
     pay: PayIn
-    started_on: Day
+    started_on: NearDay
     leave: LeaveIn | None = None
 
 

@@ -97,9 +97,7 @@ async def report(
         start = Start(started_on, values["employment_term"], True, person.member_id)
         await form.run(
             db,
-            lambda: report_placement(
-                db, tools, person.agency_id or "", relay_id, start, now=now
-            ),
+            lambda: report_placement(db, tools, person.agency_id or "", relay_id, start, now=now),
         )
     if form.refilled is None:
         return AGENCY.to(f"/placements/{form.result.id}", "placement_reported")
@@ -120,9 +118,7 @@ async def correct_report(
     *, placement_id: PlacementId, request: Request, person: Person, db: Db, tools: Kit, now: Now
 ) -> Response:
     """The first day or the contract was another one."""
-    form = await sent(
-        request, "correct", "correct-day", "started_on", "employment_term", "reason"
-    )
+    form = await sent(request, "correct", "correct-day", "started_on", "employment_term", "reason")
     values, started_on = form.values, day(form.values["started_on"])
     if started_on is None:
         form.refuse("started_on_missing")
@@ -227,7 +223,7 @@ async def _run(
     await form.run(db, lambda: act(person.agency_id or ""))
 
 
-async def _relay_page(  # noqa: PLR0917 - the page's own needs, in its own order
+async def _relay_page(
     request: Request, person: SignedIn, db: AsyncSession, relay_id: str, now: datetime, *,
     done: str = "", again: Refilled | None = None,
 ) -> Response:  # fmt: skip
@@ -258,7 +254,7 @@ async def _to_relay(  # noqa: PLR0917 - as above
     return await _relay_page(request, person, db, relay_id, now, again=form.refilled)
 
 
-async def _placement_page(  # noqa: PLR0917 - as above
+async def _placement_page(
     request: Request, person: SignedIn, db: AsyncSession, placement_id: str, now: datetime, *,
     done: str = "", again: Refilled | None = None,
 ) -> Response:  # fmt: skip
@@ -292,7 +288,7 @@ async def _to_placement(  # noqa: PLR0917 - as above
     return await _placement_page(request, person, db, placement_id, now, again=form.refilled)
 
 
-async def _attestations(  # noqa: PLR0917 - as above
+async def _attestations(
     request: Request, person: SignedIn, db: AsyncSession, tools: Tools, now: datetime, *,
     done: str = "", again: Refilled | None = None,
 ) -> Response:  # fmt: skip

@@ -29,8 +29,8 @@ _LIVE = (
     " AND p.state <> 'withdrawn'"
 )
 _STARTED = (
-    "SELECT FROM placement_question q WHERE q.company_id = r.company_id AND q.relay_id = r.id"
-    " AND q.answer = 'started'"
+    "SELECT FROM placement_question q WHERE q.company_id = r.company_id"
+    " AND q.agency_id = r.agency_id AND q.relay_id = r.id AND q.answer = 'started'"
 )
 _RELAY = f"""
   r.id, r.id AS relay_id, NULL AS placement_id, NULL AS dispute_id, NULL::date AS month, r.state,
