@@ -400,6 +400,20 @@ def bench_ingest(
     ingest.measure(replace(plan, only=chosen[0], parts=chosen[1]), console)
 
 
+@bench.command("ledger")
+def bench_ledger(
+    seconds: Annotated[int, typer.Option(min=1, help="Of each measurement.")] = 4,
+    rounds: Annotated[int, typer.Option(min=1, help="In turn; the median is told.")] = 3,
+    part: Annotated[str, typer.Option(help="posting, full or balance; none: all three.")] = "",
+    entries: Annotated[int, typer.Option(min=1_000, help="In the full tables.")] = 10_000_000,
+) -> None:
+    """Postings a second: ratios to pgbench's own bank; with full tables; reading a balance."""
+    from bench import ledger as postings  # noqa: PLC0415 - measurements are no part of the product
+
+    plan = postings.Plan(seconds=seconds, rounds=rounds, entries=entries)
+    postings.measure(replace(plan, parts=_chosen(part, plan.parts, "--part")), console)
+
+
 def _chosen(told: str, known: Sequence[str], option: str) -> Sequence[str]:
     names = [one.strip() for one in told.split(",") if one.strip()]
     unknown = set(names) - set(known)

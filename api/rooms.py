@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import urlencode
 
 from fastapi import Query, Request
 from fastapi.responses import RedirectResponse, Response
@@ -108,9 +109,9 @@ class Room:
             **{**values, "done": known(values.get("done", ""))},
         )  # fmt: skip
 
-    def to(self, path: str, done: str) -> Response:
+    def to(self, path: str, done: str, **more: str) -> Response:
         """On to a page of this room, which says what was done."""
-        return RedirectResponse(f"{self.home}{path}?done={done}", 303)
+        return RedirectResponse(f"{self.home}{path}?{urlencode({'done': done, **more})}", 303)
 
 
 ROOMS = (

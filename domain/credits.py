@@ -166,7 +166,6 @@ class LedgerTx(Row, table=True):
         ForeignKeyConstraint(["company_id", "book_id"], ["book.company_id", "book.id"]),
         Index("uq_ledger_tx_seq", "company_id", "book_id", "seq", unique=True),
         Index("uq_ledger_tx_key", "company_id", "book_id", "business_key", unique=True),
-        Index("ix_ledger_tx_recorded_at", "company_id", "recorded_at"),
     )
 
     company_id: str = Field(primary_key=True)
@@ -192,7 +191,11 @@ class LedgerTx(Row, table=True):
 
 
 class LedgerEntry(Row, table=True):
-    """One side of a move: odd `ord` gives, the even one after it takes."""
+    """One side of a move: odd `ord` gives, the even one after it takes.
+
+    Indexes are few, because every posting pays for them: a credit's moves are found by their taking
+    sides, debts by their own.
+    """
 
     __tablename__ = "ledger_entry"
     __table_args__ = (
@@ -205,9 +208,15 @@ class LedgerEntry(Row, table=True):
             ["company_id", "credit_id", "book_id"],
             ["credit.company_id", "credit.id", "credit.book_id"],
         ),
-        Index("ix_ledger_entry_bucket", "company_id", "book_id", "unit", "bucket", "tx_id"),
-        Index("ix_ledger_entry_credit", "company_id", "credit_id", "tx_id"),
-    )
+        Index(
+            "ix_ledger_entry_owed", "company_id", "book_id", "credit_id", "tx_id",
+            postgresql_where="bucket = 8",
+        ),
+        Index(
+            "ix_ledger_entry_credit", "company_id", "credit_id", "tx_id",
+            postgresql_where="ord % 2 = 0",
+        ),
+    )  # fmt: skip
 
     company_id: str = Field(primary_key=True)
     tx_id: int = Field(sa_type=BigInteger, primary_key=True)

@@ -93,8 +93,9 @@ async def credits_page(
 
 
 async def _balances(room: Room, db: AsyncSession, owner: str, today: date) -> Any:
-    whose = {"company_id": owner} if room.party == "company" else {"agency_id": owner}
-    return await credit_view.balances(db, **whose, today=today)
+    if room.party == "company":
+        return await credit_view.balances(db, owner, today=today)
+    return await credit_view.balances(db, agency_id=owner, today=today)
 
 
 @router.post("/dashboard/credits/reserve")

@@ -252,8 +252,10 @@ async def _new_page(  # noqa: PLR0917 - the page's own needs, in its own order
 async def _about(room: Room, person: SignedIn, db: AsyncSession, about: dict[str, str]) -> Any:
     """What the dispute would be about; from here on the transaction works for its company."""
     kinds: tuple[tuple[str, Any, str], ...] = (
-        ("credit_id", Credit, "crd"), ("placement_id", Placement, "plc"), ("relay_id", Relay, "rly"),
-    )  # fmt: skip
+        ("credit_id", Credit, "crd"),
+        ("placement_id", Placement, "plc"),
+        ("relay_id", Relay, "rly"),
+    )
     for name, kind, prefix in kinds:
         if is_id(about[name], prefix):
             return await room.row(db, person, kind, about[name])

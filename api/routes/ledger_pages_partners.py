@@ -14,7 +14,6 @@ from domain.business_days import local_day
 from domain.ids import pattern
 from domain.views import completeness as view
 from domain.views.credits import balances
-from domain.views.duties import paused
 from domain.views.ledger_lists import counterparts
 from domain.views.scorecard import scorecard
 
@@ -63,7 +62,6 @@ def _doors(room: Room, place: str) -> APIRouter:
                 db, *pair, party=room.party, after=None, limit=_MOST_FINDINGS, now=now
             ),
             "stuck": await _stuck(db, pair, now),
-            "waits": await paused(db, tools.holidays, *pair, now),
         }
         owner = await room.enter(db, person)
         others = await counterparts(db, room.party, owner)

@@ -188,10 +188,10 @@ async def withdraw(
 
 @router.get("/attestations")
 async def list_attestations(
-    *, request: Request, person: Person, db: Db, tools: Kit, now: Now, done: Done = ""
+    *, request: Request, person: Person, db: Db, tools: Kit, done: Done = ""
 ) -> Response:
     """Months for which it is owed that no placement is unreported, and those given."""
-    return await _attestations(request, person, db, tools, now, done=done)
+    return await _attestations(request, person, db, tools, done=done)
 
 
 @router.post("/attestations/{month}")
@@ -214,7 +214,7 @@ async def give_attestation(
         ), person)  # fmt: skip
     if form.refilled is None:
         return AGENCY.to("/attestations", "attested")
-    return await _attestations(request, person, db, tools, now, again=form.refilled)
+    return await _attestations(request, person, db, tools, again=form.refilled)
 
 
 async def _run(
@@ -238,7 +238,8 @@ async def _relay_page(
     others = await view.counterparts(db, "agency", agency_id)
     return AGENCY.page(
         request, person, "relay", again or Refilled(),
-        relay=relay, placement=placement, other=others[relay.company_id], is_open=is_open(relay.state),
+        relay=relay, placement=placement, other=others[relay.company_id],
+        is_open=is_open(relay.state),
         may_report=placement is None and relay.reason != "already_registered"
         and relay.forwarded_at is not None,
         terms=EMPLOYMENT_TERMS, today=local_day(now), done=done,
@@ -289,7 +290,7 @@ async def _to_placement(  # noqa: PLR0917 - as above
 
 
 async def _attestations(
-    request: Request, person: SignedIn, db: AsyncSession, tools: Tools, now: datetime, *,
+    request: Request, person: SignedIn, db: AsyncSession, tools: Tools, *,
     done: str = "", again: Refilled | None = None,
 ) -> Response:  # fmt: skip
     agency_id = await AGENCY.enter(db, person)

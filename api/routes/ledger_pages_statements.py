@@ -112,7 +112,7 @@ def _doors(room: Room) -> APIRouter:
                 ),
             )  # fmt: skip
         if form.refilled is None:
-            return room.to(f"/statements/{month}", f"statement_{said}&with={other}")
+            return room.to(f"/statements/{month}", f"statement_{said}", **{"with": other})
         return await _page(
             room, request, person, db, month=month, other=other, now=now, again=form.refilled
         )
@@ -120,7 +120,7 @@ def _doors(room: Room) -> APIRouter:
     return doors
 
 
-async def _told(
+async def _told(  # noqa: PLR0917 - which month of whom, and who asks
     room: Room, db: AsyncSession, person: SignedIn, month: str, other: str, now: datetime
 ) -> Told:
     pair = await room.with_other(db, person, other)
@@ -138,7 +138,11 @@ async def _page(
 ) -> Response:  # fmt: skip
     told = await _told(room, db, person, month, other, now)
     owner = await room.enter(db, person)
-    others, today, locale = await counterparts(db, room.party, owner), local_day(now), locale_of(request)
+    others, today, locale = (
+        await counterparts(db, room.party, owner),
+        local_day(now),
+        locale_of(request),
+    )
     row, this = told.statement, Month.named(month)
     own = getattr(row, f"{room.party}_answer") if row is not None else None
     return room.page(
@@ -162,7 +166,7 @@ def _answers(room: Room, row: Statement, today: Any) -> dict[str, str]:
     return {"ours": found[room.party], "theirs": found[room.other]}
 
 
-async def _content(
+async def _content(  # noqa: PLR0917 - what it is made from
     room: Room, told: Told, kind: str, tools: Tools, locale: str, now: datetime
 ) -> bytes:
     document, row = told.document, told.statement

@@ -19,7 +19,6 @@ from domain.credits import (
     Credit,
     Kind,
     LedgerEntry,
-    LedgerTx,
     Move,
     NewCredit,
     Posting,
@@ -124,18 +123,12 @@ async def _gone(case: _Case, there: Sequence[Credit]) -> set[str]:
 
 
 async def _owed_for(case: _Case, ids: Collection[str]) -> set[str]:
-    wanted = (
-        select(LedgerEntry.credit_id)
-        .join(
-            LedgerTx,
-            (col(LedgerTx.company_id) == col(LedgerEntry.company_id))
-            & (col(LedgerTx.id) == col(LedgerEntry.tx_id)),
-        )
-        .where(
-            col(LedgerEntry.company_id) == case.book.company_id,
-            col(LedgerEntry.credit_id).in_(ids),
-            col(LedgerTx.kind) == int(Kind.CLAWBACK_OWED),
-        )
+    """Credits that became owed at some time, settled since or not."""
+    wanted = select(LedgerEntry.credit_id).where(
+        col(LedgerEntry.company_id) == case.book.company_id,
+        col(LedgerEntry.book_id) == case.book.id,
+        col(LedgerEntry.credit_id).in_(ids),
+        col(LedgerEntry.bucket) == Bucket.OWED,
     )
     return {found for found in (await case.session.scalars(wanted)).all() if found is not None}
 

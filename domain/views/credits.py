@@ -80,7 +80,7 @@ _OF_RELAY = """
  AND (c.relay_id = :relay OR e.credit_id IS NULL) AND e.tx_id IN (
         SELECT x.tx_id FROM ledger_entry x JOIN credit y
           ON y.company_id = x.company_id AND y.id = x.credit_id
-         WHERE x.company_id = :company AND y.relay_id = :relay
+         WHERE x.company_id = :company AND y.relay_id = :relay AND x.ord % 2 = 0
         UNION
         SELECT x.id FROM ledger_tx x JOIN book k ON k.company_id = x.company_id AND k.id = x.book_id
          WHERE x.company_id = :company

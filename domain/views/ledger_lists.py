@@ -62,9 +62,7 @@ SELECT r.id, r.credit_id, r.company_id, r.agency_id, r.opening, r.release_by FRO
  WHERE r.{whose} = :owner AND r.state = 'reserved' AND r.release_by IS NOT NULL
  ORDER BY r.release_by, r.id
 """
-_THESE = (
-    "unnest(CAST(:companies AS text[]), CAST(:credits AS text[])) AS w (company_id, credit_id)"
-)
+_THESE = "unnest(CAST(:companies AS text[]), CAST(:credits AS text[])) AS w (company_id, credit_id)"
 _STEPS = f"""
 SELECT e.credit_id, t.seq, t.kind, t.effective_on, t.recorded_at, t.reason_code, t.actor, t.request,
        given.bucket AS source, e.bucket AS target
@@ -187,19 +185,17 @@ async def asked_back(session: AsyncSession, party: str, owner: str) -> Sequence[
     return (await session.execute(statement, {"owner": owner})).all()
 
 
-async def credit_steps(
-    session: AsyncSession, credits: Sequence[Row[Any]]
-) -> dict[str, list[Step]]:
+async def credit_steps(session: AsyncSession, rows: Sequence[Row[Any]]) -> dict[str, list[Step]]:
     """The whole life of each of these credits, oldest first: two queries for all of them."""
     values = {
-        "companies": [one.company_id for one in credits],
-        "credits": [one.id for one in credits],
+        "companies": [one.company_id for one in rows],
+        "credits": [one.id for one in rows],
     }
     dates: dict[tuple[str, int], list[DateMoved]] = {}
     for row in (await session.execute(text(_DATES), values)).all():
         moved = DateMoved(row.field, row.old_date, row.new_date)
         dates.setdefault((row.credit_id, row.seq), []).append(moved)
-    found: dict[str, list[Step]] = {one.id: [] for one in credits}
+    found: dict[str, list[Step]] = {one.id: [] for one in rows}
     for row in (await session.execute(text(_STEPS), values)).all():
         found[row.credit_id].append(_step(row, dates.get((row.credit_id, row.seq), [])))
     return found

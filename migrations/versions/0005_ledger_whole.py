@@ -212,7 +212,39 @@ def columns() -> None:
         postgresql_where="state <> 'withdrawn'",
     )
     op.alter_column("book", "close_at", server_default=None)
+    indexes()
     op.alter_column("placement", "reports", server_default=None)
+
+
+def indexes() -> None:
+    """Fewer, and smaller ones: every posting pays for each of them."""
+    op.drop_index("ix_ledger_tx_recorded_at", table_name="ledger_tx")
+    op.drop_index("ix_ledger_entry_bucket", table_name="ledger_entry")
+    op.drop_index("ix_ledger_entry_credit", table_name="ledger_entry")
+    op.create_index(
+        "ix_ledger_entry_owed",
+        "ledger_entry",
+        ["company_id", "book_id", "credit_id", "tx_id"],
+        postgresql_where="bucket = 8",
+    )
+    op.create_index(
+        "ix_ledger_entry_credit",
+        "ledger_entry",
+        ["company_id", "credit_id", "tx_id"],
+        postgresql_where="ord % 2 = 0",
+    )
+
+
+def indexes_of_before() -> None:
+    op.drop_index("ix_ledger_entry_owed", table_name="ledger_entry")
+    op.drop_index("ix_ledger_entry_credit", table_name="ledger_entry")
+    op.create_index("ix_ledger_tx_recorded_at", "ledger_tx", ["company_id", "recorded_at"])
+    op.create_index(
+        "ix_ledger_entry_bucket",
+        "ledger_entry",
+        ["company_id", "book_id", "unit", "bucket", "tx_id"],
+    )
+    op.create_index("ix_ledger_entry_credit", "ledger_entry", ["company_id", "credit_id", "tx_id"])
 
 
 def placement_report() -> None:
@@ -687,6 +719,7 @@ def downgrade() -> None:
 
 
 def without_columns() -> None:
+    indexes_of_before()
     op.drop_constraint("ck_reservation_restored_by_a_leave", "reservation")
     op.drop_constraint("ck_agreement_ended_on_a_day", "agreement")
     op.drop_index("uq_placement_relay", table_name="placement")

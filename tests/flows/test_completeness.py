@@ -391,6 +391,26 @@ async def test_a_settled_debt_is_none(runtime, world, clock):
     assert (await stuck(runtime, clock()))["owed"] == (0, None)
 
 
+async def test_of_two_debts_the_settled_one_no_longer_counts(runtime, world, clock):
+    async with runtime.database.transaction(company_id=world.company.id) as db:
+        await terms_are(db, world, available_after="start")
+    first = await earn(runtime, world, date(2026, 6, 2))
+    await hire(runtime, world, clock())
+    second = await earn(runtime, world, date(2026, 6, 2))
+    await hire(runtime, world, clock())
+    await to(runtime, clock, date(2026, 6, 3))
+    await leave(runtime, world, first, date(2026, 6, 3), clock())
+    await to(runtime, clock, date(2026, 6, 10))
+    await leave(runtime, world, second, date(2026, 6, 10), clock())
+    clock.move_to(at(date(2026, 9, 30)))
+    both = await stuck(runtime, clock())
+    await earn(runtime, world, date(2026, 6, 12))
+    await work(runtime)
+
+    assert both["owed"] == (2, 119)
+    assert (await stuck(runtime, clock()))["owed"] == (1, 112)
+
+
 async def test_a_frozen_credit_is_an_alarm_after_thirty_days(runtime, world, clock):
     placement = await earn(runtime, world, date(2026, 6, 2))
     async with runtime.database.transaction(company_id=world.company.id) as db:

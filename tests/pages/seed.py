@@ -13,15 +13,19 @@ from domain.business_days import local_day
 from domain.caller import Member
 from domain.candidate import Candidate
 from domain.credits import Bucket, Credit
+from domain.duty import Attestation
 from domain.flows import adjust_credits, agree_terms, dispute_credit, open_account
 from domain.flows.adjust_credits import Wish
 from domain.flows.dispute_credit import Matter
 from domain.flows.sign_in import enter_by_claim
 from domain.flows.use_credit import Opening, reserve, use
+from domain.ids import new_id
+from domain.store import add_once
 from tests.applications import an_application, an_interview, reject
 from tests.factories import World, work
 from tests.flows.ledger_story import earn, leave
 from tests.relays import forwarded
+from tests.statements import close_due
 
 PEOPLE = (
     "試験 花子", "見本 太郎", "長谷川・ド・サンミゲル アレクサンドリア・マリア・フェルナンダ",
@@ -90,6 +94,7 @@ async def seed(runtime: Runtime, world: World) -> Seeded:
     placement = await earn(runtime, world, date(2026, 7, 1))
     await earn(runtime, world, date(2026, 7, 1), agency=1)
     await work(runtime)
+    await close_due(runtime, world, runtime.clock())
     async with runtime.database.transaction(company_id=world.company.id) as db:
         nameless = await db.scalars(select(Candidate).where(col(Candidate.profile).is_(None)))
         for candidate, name in zip(nameless.all(), PEOPLE, strict=False):
@@ -141,7 +146,10 @@ async def _ledger(runtime: Runtime, world: World, earned: list[str]) -> Ledger:
             party="agency", actor="seed", now=now,
         )  # fmt: skip
         wishes = {
-            "approval": ("company", "crc_other", Wish("issue", "agreed_outside", "移行分です。", 2)),
+            "approval": (
+                "company", "crc_other",
+                Wish("issue", "agreed_outside", "移行分です。", 2),
+            ),
             "own": ("company", me, Wish("issue", "goodwill", "不足分の補填をお願いします。", 1)),
             "assent": (
                 "agency", "crc_first",
@@ -158,6 +166,10 @@ async def _ledger(runtime: Runtime, world: World, earned: list[str]) -> Ledger:
         await adjust_credits.approve(
             db, tools, company, asked["assent"].id, party="agency", actor="crc_second", now=now
         )
+        await add_once(db, Attestation(
+            company_id=company, id=new_id("att"), agency_id=agency, month=date(2026, 9, 1),
+            due_on=local_day(now) + timedelta(days=5), created_at=now,
+        ))  # fmt: skip
         proposal = await agree_terms.propose_terms(
             db, tools, company, world.agreements[0].id,
             {"validity_months": 18, "accrual_rule": "mixed",
