@@ -5,7 +5,7 @@ round trip. Here its refusals get the house's words.
 """
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -161,6 +161,31 @@ def dated(book: Book, day: date, now: datetime, reason: str | None) -> "Dated":
     if book.closed_through is not None and day <= book.closed_through:
         return Dated(today_in_japan(now), LATE_FACT, {"fact_on": day.isoformat()} | _why(reason))
     return Dated(day, reason, {})
+
+
+async def no_earlier(
+    session: AsyncSession, book: Book, day: date, credit_ids: Iterable[str]
+) -> date:
+    """The day of a fact about these credits, or the day on which they came to where they are.
+
+    A fact may be told after others that followed it; but no day may show a credit taken from a
+    place it had not reached by then.
+    """
+    wanted = (
+        select(func.max(col(LedgerTx.effective_on)))
+        .join(
+            LedgerEntry,
+            (col(LedgerEntry.company_id) == col(LedgerTx.company_id))
+            & (col(LedgerEntry.tx_id) == col(LedgerTx.id)),
+        )
+        .where(
+            col(LedgerEntry.company_id) == book.company_id,
+            col(LedgerEntry.credit_id).in_(list(credit_ids)),
+            text("ledger_entry.ord % 2 = 0"),
+        )
+    )
+    newest: date | None = (await session.execute(wanted)).scalar_one()
+    return day if newest is None else max(day, newest)
 
 
 def cite(source: Credit | AgreementVersion) -> dict[str, str | int]:

@@ -22,6 +22,8 @@ _PLACE = "demo_history_place"
 _START = "demo_history_start"
 _LENGTH = timedelta(days=400)
 _STEPS = ("accepted", "contacted", "met", "recommended", "offered")
+_TOLD_WRONGLY, _LEAVES = 7, 9
+"""Of so many starts one is corrected, and of so many one ends early."""
 Progress = Callable[[int, int], None]
 
 
@@ -91,7 +93,9 @@ class History:
             self._tell_of(person, end)
         for person in people.latest(end):
             self._begin(person, end)
+        self._attest(start, end)
         self._spend_credits(end)
+        self._disagree(end)
 
     def _tell_of(self, person: Person, end: datetime) -> None:
         interview = person.interview_ends
@@ -136,14 +140,51 @@ class History:
         for kind in _STEPS[: reached + 1]:
             when = _workday(when + timedelta(days=2 if kind != "offered" else 9), hour=14)
             self._add(when, end, _step(self._reported, person, number, kind, when))
-        if person.progress == "placed":
-            started = _workday(when + timedelta(days=21), hour=10)
-            self._add(started, end, lambda: self._placed(person, number, started))
+        if person.progress != "placed":
+            self._look_on(person, number, when, end)
+            return
+        started = _workday(when + timedelta(days=21), hour=10)
+        self._add(started, end, lambda: self._placed(person, number, started))
+        self._goes_on(person, number, started, end)
+
+    def _look_on(self, person: Person, number: int, last: datetime, end: datetime) -> None:
+        """Nothing comes of it: the agency says so now and then, and closes the relay in the end."""
+        for months in (1, 2):
+            when = _workday(last + timedelta(days=27 * months), hour=17)
+            self._add(when, end, _step(self._no_news, person, number, months))
+        closed = _workday(last + timedelta(days=80), hour=17)
+        self._add(closed, end, _step(self._reported, person, number, "closed", closed))
+
+    def _goes_on(self, person: Person, number: int, started: datetime, end: datetime) -> None:
+        """Some starts are told wrongly at first, and some people leave within the guarantee."""
+        if person.number % _TOLD_WRONGLY == 1:
+            told = _workday(started + timedelta(days=3), hour=11)
+            self._add(told, end, _step(self._started_later, person, number, started))
+        if person.number % _LEAVES == 1:
+            left = _workday(started + timedelta(days=70), hour=11)
+            self._add(left, end, _step(self._left, person, number, left))
+
+    def _attest(self, start: datetime, end: datetime) -> None:
+        """Each month's attestation, but the second agency's last one: that is late."""
+        month = start.astimezone(TOKYO).replace(day=1)
+        while (month := _next_month(month)) < end:
+            when = _workday(month.replace(day=3), hour=10)
+            for number, _ in enumerate(self.demo["agencies"]):
+                last = _next_month(month) >= end and number == 1
+                if not last:
+                    self._add(when, end, _step(self._attested, number, month))
 
     def _spend_credits(self, end: datetime) -> None:
         for months, opening, used in ((2, "経理(課長候補)", True), (0, "組込みエンジニア", False)):
             when = _workday(end - timedelta(days=30 * months + 9), hour=16)
             self._add(when, end, _step(self._reserved, opening, used, when))
+
+    def _disagree(self, end: datetime) -> None:
+        """A correction waits for its second person, and a dispute for the company's answer."""
+        asked = _workday(end - timedelta(days=12), hour=15)
+        self._add(asked, end, self._asked_for_a_correction)
+        opened = _workday(end - timedelta(days=4), hour=15)
+        self._add(opened, end, self._opened_a_dispute)
 
     # what happens
 
@@ -231,6 +272,61 @@ class History:
             body = {"started_on": day, "employment_term": "permanent", "attestation": True}
             await self._agency_says(number, relay, f"placed-{relay}", "placement", body)
 
+    async def _no_news(self, person: Person, number: int, months: int) -> None:
+        relay = await self._relay(person, number)
+        if relay is not None:
+            await self._agency_says(number, relay, f"status-{months}-{relay}", "status", None)
+
+    async def _started_later(self, person: Person, number: int, started: datetime) -> None:
+        placement = await self._placement(person, number)
+        if placement is not None:
+            day = (started.astimezone(TOKYO).date() + timedelta(days=1)).isoformat()
+            await self.agencies[number].post(
+                f"/v1/agency/placements/{placement}/corrections", {"started_on": day},
+                key=f"history-corrected-{placement}",
+            )  # fmt: skip
+
+    async def _left(self, person: Person, number: int, left: datetime) -> None:
+        placement = await self._placement(person, number)
+        if placement is not None:
+            day = left.astimezone(TOKYO).date().isoformat()
+            await self.agencies[number].post(
+                f"/v1/agency/placements/{placement}/early-leave", {"last_day_employed": day},
+                key=f"history-left-{placement}",
+            )  # fmt: skip
+
+    async def _placement(self, person: Person, number: int) -> str | None:
+        relay = await self._relay(person, number)
+        if relay is None:
+            return None
+        found = await self.agencies[number].get(f"/v1/agency/relays/{relay}")
+        return str(found["placement_id"]) if found["placement_id"] else None
+
+    async def _attested(self, number: int, month: datetime) -> None:
+        told = (month - timedelta(days=1)).strftime("%Y-%m")
+        body = {"statement": True, "manager": "職業紹介責任者"}
+        await self.agencies[number].post(
+            f"/v1/agency/attestations/{told}", body, key=f"history-attested-{told}"
+        )
+
+    async def _asked_for_a_correction(self) -> None:
+        body = {
+            "counterparty_id": self.demo["company"]["id"], "kind": "issue", "count": 1,
+            "reason": "goodwill", "note": "ご契約の更新に伴う追加です。",
+        }  # fmt: skip
+        await self.agencies[0].post("/v1/agency/adjustments", body, key="history-correction")
+
+    async def _opened_a_dispute(self) -> None:
+        placed = (await self.agencies[0].get("/v1/agency/placements?state=placed"))["data"]
+        if not placed:
+            return
+        body = {
+            "counterparty_id": self.demo["company"]["id"], "subject": "placement",
+            "placement_id": placed[0]["id"], "reason": "wrong_start",
+            "note": "入社日の記録が当社の控えと異なるため、確認をお願いします。",
+        }  # fmt: skip
+        await self.agencies[0].post("/v1/agency/disputes", body, key="history-dispute")
+
     async def _reserved(self, opening: str, used: bool, at: datetime) -> None:  # noqa: FBT001
         body = {"agency_id": self.demo["agencies"][0]["id"], "opening": opening}
         made = await self.company.post(
@@ -257,7 +353,7 @@ class History:
         )
 
     async def _agency_says(
-        self, number: int, relay: str, key: str, what: str, body: dict[str, Any]
+        self, number: int, relay: str, key: str, what: str, body: dict[str, Any] | None
     ) -> None:
         await self.agencies[number].post(
             f"/v1/agency/relays/{relay}/{what}", body, key=f"history-{key}"
@@ -291,6 +387,12 @@ class History:
 
 def _step(act: Callable[..., Awaitable[None]], *values: Any) -> Callable[[], Awaitable[None]]:
     return lambda: act(*values)
+
+
+def _next_month(moment: datetime) -> datetime:
+    """Midnight in Tokyo on the first of the month after."""
+    first = moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return (first + timedelta(days=32)).replace(day=1)
 
 
 def _workday(moment: datetime, *, hour: int) -> datetime:

@@ -31,7 +31,7 @@ class Program:
         """The JSON behind a path."""
         return (await self._send("GET", path)).json()
 
-    async def post(self, path: str, body: dict[str, Any], *, key: str) -> Answer:
+    async def post(self, path: str, body: dict[str, Any] | None, *, key: str) -> Answer:
         """Say something once, under an idempotency key; a refusal by the business comes back."""
         return await self._send("POST", path, json=body, headers={"idempotency-key": key})
 

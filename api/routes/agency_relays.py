@@ -179,7 +179,9 @@ async def read_relay(
         )
     ).all()
     placed = select(Placement.id).where(
-        col(Placement.company_id) == relay.company_id, col(Placement.relay_id) == relay_id
+        col(Placement.company_id) == relay.company_id,
+        col(Placement.relay_id) == relay_id,
+        col(Placement.state) != "withdrawn",
     )
     return AgencyRelayDetail(
         **_facts(relay, await _names(db, [relay]), kit.public_url),

@@ -89,7 +89,6 @@ async def _tell(session: AsyncSession, tools: Tools, made: Statement, now: datet
     company = await session.get_one(Company, made.company_id)
     agency = await session.get_one(Agency, made.agency_id)
     month, due = Month(made.month), made.answer_due_on
-    rooms = {company.id: "dashboard/credits", agency.id: "agency/credits"}
 
     def words(other: Company | Agency, room: str) -> Any:
         return lambda locale: {
@@ -97,11 +96,11 @@ async def _tell(session: AsyncSession, tools: Tools, made: Statement, now: datet
             "other_name": named(other, locale),
             "due_on": long_date(due, locale),
             "statement_id": made.id,
-            "url": f"{tools.public_url}/{room}",
+            "url": f"{tools.public_url}/{room}/statements/{month.name}?with={other.id}",
         }
 
     about, template = f"statement:{made.id}", "statement_ready"
-    to_company, to_agency = words(agency, rooms[company.id]), words(company, rooms[agency.id])
+    to_company, to_agency = words(agency, "dashboard"), words(company, "agency")
     await tell_company(
         session, tools, made.company_id, template, to_company,
         roles=READERS, about=about, now=now,

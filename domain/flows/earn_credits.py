@@ -236,7 +236,9 @@ async def _post_back(case: _Case, kind: Kind, word: str, moves: Sequence[Move]) 
     if not moves:
         return
     placement = case.placement
-    dated = ledger.dated(case.book, _fact_day(case), case.now, case.because)
+    ids = [move.credit_id for move in moves if move.credit_id is not None]
+    day = await ledger.no_earlier(case.session, case.book, _fact_day(case), ids)
+    dated = ledger.dated(case.book, day, case.now, case.because)
     left = {"left_on": placement.left_on.isoformat()} if placement.left_on else {}
     posting = Posting(
         kind=kind,

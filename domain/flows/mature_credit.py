@@ -33,7 +33,8 @@ _DAY = timedelta(days=1)
 async def make_available(session: AsyncSession, book: Book, credit: Credit, now: datetime) -> None:
     """Post that a credit may be used, with its first and last day; settle a debt with it if any."""
     first, last = await usable_days(session, credit)
-    dated = ledger.dated(book, first, now, None)
+    day = await ledger.no_earlier(session, book, first, [credit.id])
+    dated = ledger.dated(book, day, now, None)
     posting = Posting(
         kind=Kind.BECAME_AVAILABLE,
         key=f"available:{credit.id}",
@@ -99,7 +100,8 @@ async def expire_if_over(session: AsyncSession, book: Book, credit_id: str, now:
 async def expire(session: AsyncSession, book: Book, credit: Credit, now: datetime) -> None:
     """Post that a credit's validity is over, under the day after its last day."""
     last = credit.expires_on or today_in_japan(now)
-    dated = ledger.dated(book, last + _DAY, now, "validity")
+    day = await ledger.no_earlier(session, book, last + _DAY, [credit.id])
+    dated = ledger.dated(book, day, now, "validity")
     posting = Posting(
         kind=Kind.EXPIRED,
         key=f"expire:{credit.id}:{last.isoformat()}",

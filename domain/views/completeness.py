@@ -125,17 +125,15 @@ SELECT 'frozen', count(*), max(CAST(:today AS date) - f.since)
   FROM credit c CROSS JOIN LATERAL (
     SELECT max(t.effective_on) AS since
       FROM ledger_entry e JOIN ledger_tx t ON t.company_id = e.company_id AND t.id = e.tx_id
-     WHERE e.company_id = c.company_id AND e.credit_id = c.id AND t.kind = {int(Kind.FROZEN)}) f
+     WHERE e.company_id = c.company_id AND e.credit_id = c.id AND e.ord % 2 = 0
+       AND t.kind = {int(Kind.FROZEN)}) f
  WHERE c.bucket = 4 AND f.since < CAST(:today AS date) - {FROZEN_DAYS} {{credit}}
 UNION ALL
 SELECT 'owed', count(*), max(CAST(:today AS date) - o.since)
   FROM (
     SELECT max(t.effective_on) FILTER (WHERE t.kind = {int(Kind.CLAWBACK_OWED)}) AS since
-      FROM ledger_balance b
-      JOIN ledger_entry e ON e.company_id = b.company_id AND e.book_id = b.book_id AND e.unit = 1
-       AND e.bucket = 8
-      JOIN ledger_tx t ON t.company_id = e.company_id AND t.id = e.tx_id
-     WHERE b.unit = 1 AND b.bucket = 8 AND b.qty < 0 {{balance}}
+      FROM ledger_entry e JOIN ledger_tx t ON t.company_id = e.company_id AND t.id = e.tx_id
+     WHERE e.unit = 1 AND e.bucket = 8 {{entry}}
      GROUP BY e.company_id, e.credit_id HAVING sum(e.qty) < 0) o
  WHERE o.since < CAST(:today AS date) - {OWED_DAYS}
 UNION ALL
@@ -195,7 +193,7 @@ async def unresolved(
     statement = _STUCK.format(
         **{
             place: "".join(f" AND {alias}.{name}_id = :{name}" for name in named)
-            for place, alias in (("credit", "c"), ("balance", "b"))
+            for place, alias in (("credit", "c"), ("entry", "e"))
         }
     )
     values = {"today": local_day(now), **named}

@@ -198,6 +198,9 @@ async def test_both_sides_are_told_and_nobody_is_named(runtime, world, clock):
     assert "あおぞらキャリア株式会社" in told[0]["text"]
     assert "Mirai Works K.K." in told[1]["text"]
     assert "2026年5月20日(水)" in told[0]["text"]
+    page = "statements/2026-04?with="
+    assert f"http://relay.test/dashboard/{page}{world.agency.id}" in told[0]["text"]
+    assert f"http://relay.test/agency/{page}{world.company.id}" in told[1]["text"]
     for one in told:
         assert row.id in one["text"]
         assert "花子" not in one["text"]

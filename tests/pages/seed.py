@@ -56,6 +56,8 @@ class Ledger:
     """Ids of what the ledger's pages show: one of everything that waits for somebody."""
 
     asked_back: str
+    """The reservation."""
+    asked_back_credit: str
     frozen: str
     available: str
     dispute: str
@@ -90,7 +92,7 @@ async def seed(runtime: Runtime, world: World) -> Seeded:
             number += 1
         runtime.clock.offset += timedelta(days=26)
     runtime.clock.offset += timedelta(days=2)
-    earned = [await earn(runtime, world, date(2025, month, 1)) for month in (8, 9, 10, 11)]
+    earned = [await earn(runtime, world, date(2025, month, 1)) for month in (8, 9)]
     placement = await earn(runtime, world, date(2026, 7, 1))
     await earn(runtime, world, date(2026, 7, 1), agency=1)
     await work(runtime)
@@ -127,16 +129,16 @@ async def _ledger(runtime: Runtime, world: World, earned: list[str]) -> Ledger:
     async with runtime.database.transaction(company_id=company) as db:
         pair["session"] = db
         me = (await db.scalars(select(Member.id).where(col(Member.company_id) == company))).one()
-        held = [
-            await reserve(db, company, agency_id=agency, opening=opening, actor=me, now=now)
-            for _ in range(2)
-        ]
-        await use(db, company, held[1].id, hired_on=local_day(now), actor=me, now=now)
-        of = {
-            one.placement_id: one
-            for one in (await db.scalars(select(Credit).where(col(Credit.agency_id) == agency)))
-        }
-        frozen = of[earned[2]]
+        gift = await adjust_credits.request_adjustment(
+            **pair, wish=Wish("issue", "goodwill", "不足分です。", 2), party="agency",
+            actor="crc_first", now=now,
+        )  # fmt: skip
+        await adjust_credits.approve(
+            db, tools, company, gift.id, party="agency", actor="crc_second", now=now
+        )
+        there = await db.scalars(select(Credit).where(col(Credit.agency_id) == agency))
+        of = {one.placement_id: one for one in there}
+        frozen = of[earned[1]]
         matter = Matter("credit", "terms", "この枠の期限は契約と違います。", credit_ids=[frozen.id])
         dispute = await dispute_credit.open_dispute(
             **pair, matter=matter, party="company", actor=me, now=now
@@ -145,6 +147,15 @@ async def _ledger(runtime: Runtime, world: World, earned: list[str]) -> Ledger:
             db, tools, company, dispute.id, "契約第1版のとおりに計算しています。",
             party="agency", actor="seed", now=now,
         )  # fmt: skip
+        held = [
+            await reserve(db, company, agency_id=agency, opening=opening, actor=me, now=now)
+            for _ in range(2)
+        ]
+        await use(db, company, held[1].id, hired_on=local_day(now), actor=me, now=now)
+        free = await db.scalars(select(Credit.id).where(
+            col(Credit.agency_id) == agency, col(Credit.bucket) == Bucket.AVAILABLE,
+        ))  # fmt: skip
+        available = free.one()
         wishes = {
             "approval": (
                 "company", "crc_other",
@@ -154,7 +165,7 @@ async def _ledger(runtime: Runtime, world: World, earned: list[str]) -> Ledger:
             "assent": (
                 "agency", "crc_first",
                 Wish("take", "correction", "二重に付与されていました。",
-                     credit_ids=[of[earned[3]].id]),
+                     credit_ids=[available]),
             ),
         }  # fmt: skip
         asked = {
@@ -177,9 +188,8 @@ async def _ledger(runtime: Runtime, world: World, earned: list[str]) -> Ledger:
             effective_on=local_day(now) + timedelta(days=30), party="agency", actor="seed", now=now,
         )  # fmt: skip
     await leave(runtime, world, earned[0], date(2025, 12, 10), runtime.clock())
-    assert {Bucket(one.bucket) for one in of.values()} >= {Bucket.PENDING, Bucket.AVAILABLE}
     return Ledger(
-        held[0].id, frozen.id, of[earned[3]].id, dispute.id,
+        held[0].id, held[0].credit_id, frozen.id, available, dispute.id,
         {name: one.id for name, one in asked.items()}, proposal.id, world.agreements[0].id, "", "",
     )  # fmt: skip
 

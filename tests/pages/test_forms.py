@@ -235,7 +235,7 @@ async def test_every_step_of_a_credit_has_words(client: httpx2.AsyncClient, seed
             assert words(locale)(f"dashboard.event_credit_{kind.name.lower()}", agency="A")
     page = await Desk(client, seeded.company_cookie).get("/dashboard/credits")
 
-    assert "予約しました" in page.text
+    assert "求人のために予約されました。" in page.text
 
 
 async def test_a_breakdown_never_says_how_few_people_there_are(

@@ -43,8 +43,22 @@ VIEWS = (("phone", "ja"), ("desk", "en"))
 MIXES = (*VIEWS, ("phone", "en"), ("desk", "ja"))
 DASHBOARD = (
     "", "/deadlines", "/applications", "/applications?show=held", "/notices", "/relays",
-    "/credits", "/agencies",
+    "/agencies",
 )  # fmt: skip
+LEDGER = (
+    "/credits", "/disputes", "/disputes/{dispute}", "/disputes/{dispute}/concede",
+    "/disputes/new?credit={available}", "/corrections", "/corrections/new?kind=issue&with={other}",
+    "/corrections/new?kind=extend&with={other}", "/agreements", "/agreements/{agreement}",
+    "/agreements/{agreement}/propose", "/agreements/{agreement}/end", "/statements",
+    "/statements/2026-08?with={other}",
+)  # fmt: skip
+"""The pages both sides have of the ledger."""
+AGENCY = (
+    "", "/placements", "/placements/{placement}", "/relays/{relay}", "/attestations", "/companies",
+    "/companies/{other}", "/credits", "/disputes/{dispute}", "/corrections",
+    "/agreements/{agreement}", "/statements/2026-08?with={other}",
+)  # fmt: skip
+"""An agency's own pages, and those shared ones that differ from the company's."""
 FIRST_VISIT = 60_000
 """Bytes the form may cost somebody on the move, before compression."""
 
@@ -164,8 +178,24 @@ async def test_the_pages_of_hr_and_agencies(site: Site, size: str, locale: str) 
         path = f"/dashboard/applications/{number}"
         await site.open(hr, path, f"hr_application_{which}-{size}-{locale}")
     await site.open(hr, "/agency", f"error_403-{size}-{locale}", 403)
-    agency = await site.visit(size, locale, seeded.agency_cookie)
-    await site.open(agency, "/agency", f"agency-{size}-{locale}")
+
+
+@pytest.mark.parametrize(("size", "locale"), MIXES)
+async def test_the_pages_of_the_ledger_on_both_sides(site: Site, size: str, locale: str) -> None:
+    ledger, company, agency = site.seeded.ledger, site.world.company.id, site.world.agency.id
+    for who, home, cookie, other, paths in (
+        ("hr", "/dashboard", site.seeded.company_cookie, agency, (*LEDGER, "/agencies/{other}")),
+        ("agency", "/agency", site.seeded.agency_cookie, company, AGENCY),
+    ):
+        page = await site.visit(size, locale, cookie)
+        for place in paths:
+            name = re.sub(r"\W+", "_", place.partition("?with")[0]) or "_portal"
+            path = home + place.format(other=other, **vars(ledger))
+            await site.open(page, path, f"ledger_{who}{name}-{size}-{locale}")
+        await page.goto(f"{site.url}{home}/credits")
+        await page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+        await site.hold(page, f"ledger_{who}_credits_open-{size}-{locale}")
+        await page.context.close()
 
 
 @pytest.mark.parametrize(("size", "locale"), VIEWS)
@@ -181,6 +211,32 @@ async def test_forms_of_hr_that_are_refused_or_show_something_once(
     await hr.click("[action$=reserve] button")
     await hr.wait_for_selector("[role=alert]")
     await site.hold(hr, f"hr_reserve_refused-{size}-{locale}")
+
+
+@pytest.mark.parametrize(("size", "locale"), VIEWS)
+async def test_forms_of_the_ledger_that_are_refused(site: Site, size: str, locale: str) -> None:
+    ledger, company = site.seeded.ledger, site.world.company.id
+    for who, cookie, path, button in (
+        ("hr", site.seeded.company_cookie, f"/dashboard/disputes/new?credit={ledger.asked_back_credit}",
+         "[action$=disputes] button"),
+        ("hr", site.seeded.company_cookie, f"/dashboard/disputes/{ledger.dispute}",
+         "[action$=notes] button"),
+        ("hr", site.seeded.company_cookie, f"/dashboard/agreements/{ledger.agreement}/end",
+         "[action$=end] button"),
+        ("agency", site.seeded.agency_cookie, f"/agency/corrections/new?kind=take&with={company}",
+         "[action$=corrections] button"),
+        ("agency", site.seeded.agency_cookie, f"/agency/relays/{ledger.relay}",
+         "[action$=placement] button"),
+        ("agency", site.seeded.agency_cookie, "/agency/attestations",
+         "[action*='attestations/'] button"),
+    ):  # fmt: skip
+        page = await site.visit(size, locale, cookie)
+        await page.goto(site.url + path)
+        await page.click(button)
+        await page.wait_for_selector("[role=alert]")
+        name = re.sub(r"\W+", "_", path.partition("?")[0].rpartition("/")[0])
+        await site.hold(page, f"refused_{who}{name}-{size}-{locale}")
+        await page.context.close()
 
 
 async def test_a_refused_form_comes_back_in_place(site: Site) -> None:

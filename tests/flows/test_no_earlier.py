@@ -1,0 +1,26 @@
+"""No day shows a credit taken from a place it had not reached by then."""
+
+from datetime import date
+
+import pytest
+
+from tests.flows.ledger_story import at, earn, leave
+from tests.factories import work
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_leave_told_in_the_days_before_closing(company_api, runtime, world, clock):
+    clock.offset += at(date(2026, 4, 1)) - clock()
+    placement = await earn(runtime, world, date(2026, 4, 1))
+    clock.move_to(at(date(2026, 10, 3)))
+    await work(runtime)
+    await leave(runtime, world, placement, date(2026, 9, 20), clock())
+    answers = [
+        await company_api.get(f"/v1/company/credits?as_of={day}")
+        for day in ("2026-09-30", "2026-10-01")
+    ]
+    shown = [{k: n for k, n in one.json()["total"].items() if n} for one in answers]
+
+    assert [one.status_code for one in answers] == [200, 200]
+    assert shown == [{"pending": 1}, {"reversed": 1}]
