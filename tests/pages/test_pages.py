@@ -217,8 +217,8 @@ async def test_forms_of_hr_that_are_refused_or_show_something_once(
 async def test_forms_of_the_ledger_that_are_refused(site: Site, size: str, locale: str) -> None:
     ledger, company = site.seeded.ledger, site.world.company.id
     for who, cookie, path, button in (
-        ("hr", site.seeded.company_cookie, f"/dashboard/disputes/new?credit={ledger.asked_back_credit}",
-         "[action$=disputes] button"),
+        ("hr", site.seeded.company_cookie,
+         f"/dashboard/disputes/new?credit={ledger.asked_back_credit}", "[action$=disputes] button"),
         ("hr", site.seeded.company_cookie, f"/dashboard/disputes/{ledger.dispute}",
          "[action$=notes] button"),
         ("hr", site.seeded.company_cookie, f"/dashboard/agreements/{ledger.agreement}/end",
@@ -237,6 +237,19 @@ async def test_forms_of_the_ledger_that_are_refused(site: Site, size: str, local
         name = re.sub(r"\W+", "_", path.partition("?")[0].rpartition("/")[0])
         await site.hold(page, f"refused_{who}{name}-{size}-{locale}")
         await page.context.close()
+
+
+async def test_a_file_is_handed_out_also_where_a_script_changes_pages_in_place(site: Site) -> None:
+    page = await site.visit("desk", "ja", site.seeded.company_cookie)
+    await page.goto(f"{site.url}/dashboard/statements/2026-08?with={site.world.agency.id}")
+
+    async with page.expect_download() as waiting:
+        await page.click("a[href$='format=csv']")
+    handed = await waiting.value
+
+    assert handed.suggested_filename == "credits-2026-08.csv"
+    assert "/statements/2026-08?with=" in page.url
+    await page.close()
 
 
 async def test_a_refused_form_comes_back_in_place(site: Site) -> None:
