@@ -33,6 +33,8 @@ Before = Annotated[str | None, Query(pattern=r"^[a-z]{3}_[0-9a-zA-Z]{1,40}$")]
 Done = Annotated[str, Query(pattern=r"^[a-z_]{0,40}$")]
 With = Annotated[str | None, Query(alias="with", pattern=EITHER)]
 _LONGEST_ID = 60
+_FIRST_DAY, _LAST_DAY = date(1950, 1, 1), date(2200, 12, 31)
+"""Months and years may be added to a day between them without leaving the calendar."""
 
 
 class LedgerFault(Fault):
@@ -152,11 +154,12 @@ def known(done: str) -> str:
 
 
 def day(given: str) -> date | None:
-    """A day as a date field sends it."""
+    """A day as a date field sends it, if people plan with such a day."""
     try:
-        return date.fromisoformat(given)
+        found = date.fromisoformat(given)
     except ValueError:
         return None
+    return found if _FIRST_DAY <= found <= _LAST_DAY else None
 
 
 def whole(given: str, *, most: int = 1_000_000_000) -> int | None:

@@ -114,6 +114,7 @@ class Credit(Row, table=True):
             postgresql_where="bucket = 2",
         ),
         Index("ix_credit_look_at", "look_at", postgresql_where="look_at IS NOT NULL"),
+        Index("ix_credit_frozen", "company_id", "id", postgresql_where="bucket = 4"),
         Index("ix_credit_placement", "company_id", "placement_id"),
         Index("ix_credit_relay", "company_id", "relay_id"),
     )  # fmt: skip

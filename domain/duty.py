@@ -65,7 +65,11 @@ class PlacementQuestion(Row, table=True):
         Index("uq_placement_question_token", "token_hash", unique=True),
         Index("ix_placement_question_look_at", "look_at", postgresql_where="look_at IS NOT NULL"),
         Index("ix_placement_question_candidate", "company_id", "candidate_id"),
-    )
+        Index(
+            "ix_placement_question_started", "company_id", "agency_id", "relay_id",
+            postgresql_where="answer = 'started'",
+        ),
+    )  # fmt: skip
 
     company_id: str = Field(primary_key=True)
     id: str = Field(primary_key=True)

@@ -27,6 +27,7 @@ class Placement(Row, table=True):
             unique=True, postgresql_where="state <> 'withdrawn'",
         ),
         Index("ix_placement_agency", "agency_id", "id"),
+        Index("ix_placement_started", "company_id", "agency_id", "started_on"),
         Index("ix_placement_look_at", "look_at", postgresql_where="look_at IS NOT NULL"),
     )  # fmt: skip
 

@@ -130,6 +130,12 @@ class Relay(Row, table=True):
         Index("ix_relay_waiting", "agency_id", postgresql_where="state = 'queued'"),
         Index("ix_relay_look_at", "look_at", postgresql_where="look_at IS NOT NULL"),
         Index(
+            "ix_relay_open", "company_id", "agency_id", "id",
+            postgresql_where="state IN ('forwarded', 'accepted', 'contacted', 'met', 'recommended',"
+            " 'offered')",
+        ),
+        Index("ix_relay_forwarded", "company_id", "agency_id", "forwarded_at"),
+        Index(
             "ix_relay_missed", "company_id", "agency_id",
             postgresql_where="status_missed_on IS NOT NULL",
         ),

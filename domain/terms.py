@@ -105,7 +105,7 @@ class Duties:
     attestation: bool = True
     attestation_business_days: int = 5
     grace_business_days: int = 5
-    pause: bool = True
+    pause: bool = False
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ async def end_agreement_now(
     agreement = await lock(session, Agreement, company_id, agreement_id)
     if agreement.look_at is None or agreement.look_at > now:
         return
-    agreement.state, agreement.look_at, agreement.attest_at = "ended", None, None
+    agreement.state, agreement.look_at = "ended", None  # its last month is still attested
     session.add(agreement)
     await session.flush()
     book = await ledger.book_of(session, company_id, agreement.agency_id)

@@ -12,7 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain.access import as_company, as_system
 from domain.agency import Agency
 from domain.flows.announce import announce
+from domain.flows.ask_candidate import plan_questions_for
 from domain.flows.ask_gate import ask_gate
+from domain.flows.attest import expect_attestation
 from domain.flows.attribute import mark_person
 from domain.flows.watch_relay import note_word
 from domain.gate import FEED_READ_FRESH
@@ -73,7 +75,7 @@ async def look_again(
 async def _look(session: AsyncSession, tools: Tools, seen: Relay, now: datetime) -> None:
     if seen.state != "queued":
         return
-    facts, closed = await ask_gate(session, seen, now, to_change=True)
+    facts, closed = await ask_gate(session, seen, now, to_change=True, holidays=tools.holidays)
     relay = facts.relay
     if relay.state != "queued":
         return
@@ -81,6 +83,8 @@ async def _look(session: AsyncSession, tools: Tools, seen: Relay, now: datetime)
         await _forward(session, relay, now)
         await mark_person(session, tools.sealer, relay, facts.candidate, facts.consent)
         await note_word(session, relay, now)
+        await plan_questions_for(session, relay, facts.consent, now)
+        await expect_attestation(session, relay, now)
     elif closed in _ENDINGS:
         relay.state, relay.closed_at = advance(relay.state, _ENDINGS[closed]), now
     else:

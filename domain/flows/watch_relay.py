@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain.business_days import local_day, long_date
 from domain.flows.agree_terms import version_on
 from domain.flows.tell_members import tell_agency
+from domain.jobs import later
 from domain.ledger import day_after
 from domain.ports import Tools
 from domain.relay import Relay, is_open
@@ -19,6 +20,8 @@ async def note_word(session: AsyncSession, relay: Relay, now: datetime) -> None:
 
     The caller holds the relay locked and works for its company.
     """
+    if relay.status_missed_on is not None:  # what paused for it may go on
+        await later(session, "relay.look_again", relay.agency_id)
     relay.status_missed_on = None
     relay.status_due_on, relay.look_at = None, None
     if is_open(relay.state):

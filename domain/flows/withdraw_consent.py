@@ -22,6 +22,7 @@ from domain.flows.append_consent_event import append, lock_candidate
 from domain.flows.count_relay import uncount_relay
 from domain.flows.leave_note import note_for_vendor
 from domain.flows.open_candidate_link import new_my_page_link
+from domain.flows.watch_relay import note_word
 from domain.flows.write_mail import language, write_to_candidate
 from domain.ids import new_id
 from domain.ports import Tools
@@ -98,6 +99,7 @@ async def expire(
         if state != relay.state:
             relay.state, relay.closed_at = state, now
             await _note(session, relay, "expired", "system", now)
+            await note_word(session, relay, now)
             await announce(session, relay, "relay.updated", now)
 
 
@@ -144,6 +146,7 @@ async def stop_relays(
             relay.closed_at = relay.closed_at or now
             await _note(session, relay, kind, "candidate", now)
             await announce(session, relay, f"relay.{kind}", now)
+        await note_word(session, relay, now)
 
 
 async def consents_of(

@@ -119,7 +119,9 @@ OF_COMPANY = "confirmed_without_placement"
 _STUCK = f"""
 SELECT 'pending' AS bucket, count(*) AS credits,
        max(CAST(:today AS date) - c.guarantee_end_on) AS days
-  FROM credit c WHERE c.bucket = 1 AND c.guarantee_end_on < :today {{credit}}
+  FROM credit c
+ WHERE c.bucket = 1 AND c.look_at <= CAST(:today AS date)::timestamp AT TIME ZONE 'Asia/Tokyo'
+   {{credit}}
 UNION ALL
 SELECT 'frozen', count(*), max(CAST(:today AS date) - f.since)
   FROM credit c CROSS JOIN LATERAL (

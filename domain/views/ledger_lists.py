@@ -39,13 +39,16 @@ SELECT a.id AS agreement_id, a.number, a.state, a.ends_on, c.id, c.name, c.name_
 _CREDITS = """
 SELECT c.id, c.company_id, c.agency_id, c.bucket, c.agreement_id, c.agreement_version,
        c.placement_id, c.relay_id, c.guarantee_end_on, c.available_on, c.expires_on,
-       c.reference_value_jpy, p.left_on, h.id AS reservation_id, h.opening, h.reserved_on,
-       h.holds_until, h.release_by, h.hired_on, h.list_fee_jpy, h.state AS reservation_state,
-       (SELECT d.id FROM dispute d WHERE d.company_id = c.company_id AND d.state <> 'final'
-         AND d.credit_ids @> to_jsonb(c.id) LIMIT 1) AS dispute_id,
+       c.reference_value_jpy, o.application_id, p.left_on, h.id AS reservation_id, h.opening,
+       h.reserved_on, h.holds_until, h.release_by, h.hired_on, h.list_fee_jpy,
+       h.state AS reservation_state,
+       CASE WHEN c.bucket = 4 THEN (
+         SELECT d.id FROM dispute d WHERE d.company_id = c.company_id AND d.state <> 'final'
+            AND d.credit_ids @> to_jsonb(c.id) LIMIT 1) END AS dispute_id,
        coalesce((SELECT sum(e.qty) FROM ledger_entry e WHERE e.company_id = c.company_id
          AND e.credit_id = c.id AND e.bucket = 8), 0) < 0 AS owed
   FROM credit c
+  LEFT JOIN relay o ON o.company_id = c.company_id AND o.id = c.relay_id
   LEFT JOIN placement p ON p.company_id = c.company_id AND p.id = c.placement_id
   LEFT JOIN LATERAL (
     SELECT * FROM reservation r

@@ -12,10 +12,21 @@ from domain.relay import StopNotice
 from tests.applications import one
 from tests.conftest import api_client, forward
 from tests.factories import make_world, work
-from tests.flows.ledger_story import at, place
+from tests.flows.ledger_story import at, place, terms_are
 from tests.relays import forwarded, queued
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def world(runtime):
+    """Agreements in which new relays pause when a duty is missed."""
+    made = await make_world(runtime)
+    async with runtime.database.transaction(company_id=made.company.id) as db:
+        await terms_are(db, made, duties={"pause": True})
+    return made
+
+
 JUNE = "/v1/agency/attestations/2026-06"
 SAID = {"statement": True, "manager": "見本 三郎"}
 

@@ -36,7 +36,7 @@ def test_the_states_that_need_a_word_are_those_an_agency_is_at_work_on():
     ],
 )
 def test_new_relays_pause_after_the_days_of_grace(today, since):
-    found = pauses(Overdue(status_due_on=FRIDAY), Duties(), CALENDAR, today)
+    found = pauses(Overdue(status_due_on=FRIDAY), Duties(pause=True), CALENDAR, today)
 
     assert found == ([Pause("status_missing", since)] if since else [])
 
@@ -44,7 +44,7 @@ def test_new_relays_pause_after_the_days_of_grace(today, since):
 def test_grace_is_counted_in_business_days():
     golden_week = date(2026, 4, 30)
     found = pauses(
-        Overdue(attestation_due_on=golden_week), Duties(grace_business_days=2), CALENDAR,
+        Overdue(attestation_due_on=golden_week), Duties(grace_business_days=2, pause=True), CALENDAR,
         date(2026, 6, 1),
     )  # fmt: skip
 
@@ -53,7 +53,7 @@ def test_grace_is_counted_in_business_days():
 
 def test_without_grace_the_pause_begins_the_day_after():
     overdue = Overdue(status_due_on=FRIDAY, attestation_due_on=FRIDAY)
-    found = pauses(overdue, Duties(grace_business_days=0), CALENDAR, date(2026, 6, 6))
+    found = pauses(overdue, Duties(grace_business_days=0, pause=True), CALENDAR, date(2026, 6, 6))
 
     assert found == [
         Pause("status_missing", date(2026, 6, 6)), Pause("attestation_missing", date(2026, 6, 6)),
@@ -63,7 +63,7 @@ def test_without_grace_the_pause_begins_the_day_after():
 def test_an_agreement_that_does_not_pause_does_not():
     overdue = Overdue(status_due_on=FRIDAY, attestation_due_on=FRIDAY)
 
-    assert pauses(overdue, Duties(pause=False), CALENDAR, date(2027, 1, 1)) == []
+    assert pauses(overdue, Duties(), CALENDAR, date(2027, 1, 1)) == []
     assert not Overdue()
 
 

@@ -30,6 +30,17 @@ from tests.flows.ledger_story import at, earn, leave, terms_are
 from tests.relays import forwarded, queued, reload
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def world(runtime):
+    """Agreements in which new relays pause when a duty is missed."""
+    made = await make_world(runtime)
+    async with runtime.database.transaction(company_id=made.company.id) as db:
+        await terms_are(db, made, duties={"pause": True})
+    return made
+
+
 JUNE = Month(date(2026, 6, 1))
 
 
@@ -152,7 +163,7 @@ async def test_a_relay_that_ended_without_a_trace_does_not_pause(runtime, world)
 
 async def test_without_a_pause_in_the_agreement_relays_go_on(runtime, world, clock):
     async with runtime.database.transaction(company_id=world.company.id) as db:
-        await terms_are(db, world, duties={"pause": False})
+        await terms_are(db, world, duties={})
     await forwarded(runtime, world)
     await to(runtime, clock, date(2026, 7, 30))
     later = await forwarded(runtime, world)

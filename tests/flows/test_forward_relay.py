@@ -74,7 +74,12 @@ async def close_by_country(runtime, world):
 
 async def close_by_agreement(runtime, world):
     await change(
-        runtime, world, Agreement, col(Agreement.agency_id) == world.agency.id, state="ended"
+        runtime,
+        world,
+        Agreement,
+        col(Agreement.agency_id) == world.agency.id,
+        state="ended",
+        ends_on=date(2026, 6, 1),
     )
 
 

@@ -4,8 +4,8 @@ from datetime import date
 
 import pytest
 
-from tests.flows.ledger_story import at, earn, leave
 from tests.factories import work
+from tests.flows.ledger_story import at, earn, leave
 
 pytestmark = pytest.mark.anyio
 

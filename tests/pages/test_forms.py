@@ -231,7 +231,6 @@ async def test_nobody_is_handed_a_link_before_the_result_was_told(
 async def test_every_step_of_a_credit_has_words(client: httpx2.AsyncClient, seeded: Seeded) -> None:
     for kind in Kind:
         for locale in ("ja", "en"):
-            assert words(locale)(f"dashboard.credit_step_{kind.name.lower()}")
             assert words(locale)(f"dashboard.event_credit_{kind.name.lower()}", agency="A")
     page = await Desk(client, seeded.company_cookie).get("/dashboard/credits")
 

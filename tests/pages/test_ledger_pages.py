@@ -262,6 +262,8 @@ async def test_a_credit_asked_back_is_told_with_its_day_and_what_follows(
     for page in pages:
         assert "2026年10月9日(金)までに予約を解いてください" in page
     assert "自動で予約が解かれ、枠は取り消されます" in pages[0]
+    assert pages[0].count("/dashboard/applications/app_") == 4
+    assert "/applications/" not in pages[1]
 
 
 async def test_every_state_is_explained_and_lived_through_in_sentences(hr: Desk) -> None:
@@ -559,12 +561,13 @@ async def test_notice_is_given_once_and_only_by_somebody_who_is_sure(
     undated = await hr.post(path, ends_on="", sure="yes")
     unsure = await hr.post(path, ends_on="2026-12-31")
     past = await hr.post(path, ends_on="2020-01-01", sure="yes")
+    never = await hr.post(path, ends_on="9999-12-31", sure="yes")
     there = await one(runtime, world.company.id, Agreement, id=agreement)
     given = await hr.post(path, ends_on="2026-12-31", sure="yes")
     again = await hr.post(path, ends_on="2027-01-31", sure="yes")
     page = (await hr.get(f"/agreements/{agreement}")).text
 
-    assert [answer.status_code for answer in (undated, unsure, past)] == [422] * 3
+    assert [answer.status_code for answer in (undated, unsure, past, never)] == [422] * 4
     assert 'value="2026-12-31"' in unsure.text
     assert there.ends_on is None
     assert given.headers["location"].endswith("?done=agreement_ended")
@@ -800,7 +803,7 @@ def test_only_what_differs_is_told_of_two_versions() -> None:
         ("validity", "12 months from the day it can be used",
          "18 months from the day it can be used"),
     ]  # fmt: skip
-    assert [one_.key for one_ in changes({}, FULL, "ja")] == [
+    assert [one_.key for one_ in changes({"duties": {"pause": True}}, FULL, "ja")] == [
         key for keys in SECTIONS.values() for key in keys
         if key not in {"credit_unit", "ownership", "registered", "words"}
     ]  # fmt: skip
