@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from api import dispute_cli, logs, schema, serve
+from api import dispute_cli, ledger_cli, logs, schema, serve
 from api.demo import place
 from api.import_cli import Wish, run_import
 from api.runtime import Runtime, app_password, owner_url
@@ -25,8 +25,8 @@ from domain.flows import open_account
 from domain.flows import rotate_keys as rotate
 from domain.flows.replay_range import replay_one, replay_range
 from domain.flows.verify_consents import Evidence, verify_consents
-from domain.flows.verify_ledger import Report, missing_guards, verify
 from domain.ids import is_id
+from integrations.ed25519 import new_key
 
 # Typer's own tracebacks print variables, and those hold secrets.
 cli = typer.Typer(
@@ -34,14 +34,13 @@ cli = typer.Typer(
 )
 keys = typer.Typer(no_args_is_help=True, help="The instance's key ring.")
 jobs = typer.Typer(no_args_is_help=True, help="Jobs that were given up and held.")
-ledger = typer.Typer(no_args_is_help=True, help="The ledger of credits.")
 audit = typer.Typer(no_args_is_help=True, help="The chains of consent evidence.")
 bench = typer.Typer(
     no_args_is_help=True, help="Measurements, as ratios to a floor of the same run."
 )
 for name, group in {
-    "keys": keys, "jobs": jobs, "ledger": ledger, "audit": audit, "disputes": dispute_cli.commands,
-    "bench": bench,
+    "keys": keys, "jobs": jobs, "ledger": ledger_cli.group, "audit": audit,
+    "disputes": dispute_cli.commands, "bench": bench,
 }.items():  # fmt: skip
     cli.add_typer(group, name=name)
 console = Console()
@@ -291,28 +290,6 @@ async def _replay(
         await runtime.database.close()
 
 
-@ledger.command("verify")
-def verify_ledger(
-    company: Annotated[str | None, typer.Option(help="Only this company's books.")] = None,
-) -> None:
-    """Recompute every book from its entries. Exit code 1 when anything does not agree."""
-    report, missing = _run(_verify(_runtime(), company))
-    for finding in report.findings:
-        console.print(f"[red]{finding}[/]")
-    for guard in missing:
-        console.print(f"[red]missing in the database: {guard}[/]")
-    console.print(f"{report.books} books, {report.transactions} postings verified.")
-    if not report.ok or missing:
-        raise typer.Exit(1)
-
-
-async def _verify(runtime: Runtime, company: str | None) -> tuple[Report, list[str]]:
-    async with runtime.database.transaction() as db:
-        found = await verify(db, company_id=company), await missing_guards(db)
-    await runtime.database.close()
-    return found
-
-
 @audit.command("verify")
 def verify_audit() -> None:
     """Recompute every person's chain of consent events. Exit code 1 when one does not fit."""
@@ -343,6 +320,7 @@ def new_keys() -> None:
     console.print(f"RELAY_KEYS={place.new_ring_key()}", soft_wrap=True)
     console.print(f"RELAY_PEPPER={random.token_urlsafe(32)}", soft_wrap=True)
     console.print(f'RELAY_SIGNING_KEY="{place.new_signing_key()}"', soft_wrap=True)
+    console.print(f'RELAY_LEDGER_KEY="{new_key()}"', soft_wrap=True)
 
 
 @keys.command("rotate")

@@ -6,6 +6,7 @@ from sqlalchemy import text
 from api import timers
 from api.runtime import Runtime
 from domain.access import as_system
+from domain.views.ledger_health import ledger_health
 
 REGISTRY = CollectorRegistry()
 REQUESTS = Counter(
@@ -22,6 +23,19 @@ JOBS = Gauge(
 TIMERS_DUE = Gauge(
     "relay_timers_due", "Rows due and not yet acted on", ["timer"], registry=REGISTRY
 )
+
+LEDGER_MISMATCHES = Gauge(
+    "relay_ledger_mismatch_total", "What verifications of the ledger found so far",
+    registry=REGISTRY,
+)  # fmt: skip
+LEDGER_VERIFIED = Gauge(
+    "relay_ledger_verified_through", "When the last verification without a finding began (unix)",
+    registry=REGISTRY,
+)  # fmt: skip
+LEDGER_UNRESOLVED = Gauge(
+    "relay_ledger_unresolved_age_days", "Age of the oldest credit that stands too long", ["bucket"],
+    registry=REGISTRY,
+)  # fmt: skip
 
 
 def observe(method: str, route: str, status: int, seconds: float) -> None:
@@ -41,6 +55,12 @@ async def _look(runtime: Runtime) -> None:
         rows = await session.execute(
             text("SELECT entrypoint, status::text, count(*) FROM pgq.pgqueuer GROUP BY 1, 2")
         )
+        health = await ledger_health(session)
+        LEDGER_MISMATCHES.set(health.mismatches)
+        if health.verified_through is not None:
+            LEDGER_VERIFIED.set(health.verified_through.timestamp())
+        for bucket, days in health.unresolved_days.items():
+            LEDGER_UNRESOLVED.labels(bucket).set(days)
         JOBS.clear()
         for name, status, count in rows:
             JOBS.labels(name, status).set(count)

@@ -17,6 +17,7 @@ from api.errors import TITLES
 from api.shapes import Utc
 from domain.relay import STATES
 from domain.webhook import PING
+from integrations.ed25519 import new_key
 
 OPERATION_METHODS = ("get", "post", "put", "patch", "delete")
 _PROBLEM = {"$ref": "#/components/schemas/Problem"}
@@ -136,6 +137,7 @@ def nowhere() -> FastAPI:
         keys=SecretStr("k1:" + "A" * 43 + "="),
         pepper=SecretStr("describes only"),
         signing_key=SecretStr(new_signing_key()),
+        ledger_key=SecretStr(new_key()),
         public_url="https://relay.example",
     )
     return create_app(Runtime.build(settings))

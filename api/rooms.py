@@ -4,7 +4,8 @@ Both sides see the same pages of the same rows; row-level security decides which
 who may act, and the frame around it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Any, Literal, TypeVar
@@ -26,6 +27,7 @@ from domain.caller import Member
 from domain.flows.sign_in import facts_of
 from domain.ids import pattern
 from domain.ports import Sealer
+from domain.views.credits import posted_here
 
 R = TypeVar("R", bound=Row)
 EITHER = pattern("(cmp|agy)")
@@ -55,6 +57,28 @@ class LedgerForm(Form):
     def chosen(self, name: str) -> list[str]:
         """What was ticked under a name."""
         return self.values[name].split()
+
+    async def run(self, db: AsyncSession, act: Callable[[], Awaitable[Any]]) -> bool:
+        """Do it, or only show what it would post: by the same way, with all of it taken back."""
+        if not self.values.pop("preview", ""):
+            return await super().run(db, act)
+        seen: dict[str, Any] = {}
+
+        async def rehearsal() -> None:
+            await act()
+            seen.update(await posted_here(db))
+            raise _TakenBack
+
+        with suppress(_TakenBack):
+            await super().run(db, rehearsal)
+        if self.refilled is None:
+            kept = {f"{self.name}.{name}": value for name, value in self.values.items()}
+            self.refilled = Refilled(values=kept, made=seen)
+        return False
+
+
+class _TakenBack(Exception):  # noqa: N818 - no error: a rehearsal ends this way
+    """Rolls a rehearsal back."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from sqlalchemy import URL
 
 from api.clock import Clock
 from api.database import Database
+from api.ledger_keys import ledger_keys
 from api.settings import Settings, async_url
 from api.wake import Waker
 from domain.ports import Tools
@@ -39,6 +40,7 @@ class Runtime:
         )
         tools = Tools(
             sealer=ring,
+            signer=ledger_keys(settings),
             holidays=JapaneseHolidays(settings.holiday_overrides),
             texts=MailTexts(),
             adapters=ADAPTERS,

@@ -30,6 +30,12 @@ class Settings(BaseSettings):
     signing_key: SecretStr | None = None
     """EC P-256 private key (PEM) that signs access tokens; older ones in `signing_keys_old`."""
     signing_keys_old: SecretStr | None = None
+    ledger_key: SecretStr | None = None
+    """Ed25519 private key (PEM) that signs checkpoints and statements of the ledger."""
+    ledger_keys_old: SecretStr | None = None
+    """Those before it, private or public, one behind the other: what they signed stays valid."""
+    checkpoint_dir: Path | None = None
+    """Copies of checkpoints, one file each. Unset: `checkpoints` in `data_dir`."""
     mode: Literal["production", "demo", "test"] = "production"
     allow_private_networks: bool = False
     smtp_host: str = ""

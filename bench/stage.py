@@ -83,6 +83,7 @@ class Stage:
             "RELAY_KEYS": plain(self.settings.keys),
             "RELAY_PEPPER": plain(self.settings.pepper),
             "RELAY_SIGNING_KEY": plain(self.settings.signing_key),
+            "RELAY_LEDGER_KEY": plain(self.settings.ledger_key),
             "RELAY_POOL_SIZE": str(CONNECTIONS),
         }
 

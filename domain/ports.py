@@ -411,6 +411,7 @@ class Tools:
     """Everything a flow may need besides its session and `now`."""
 
     sealer: Sealer
+    signer: Signer
     holidays: Holidays
     texts: Texts
     adapters: Mapping[str, AtsAdapter]

@@ -10,6 +10,7 @@ from domain import (
     attribution,
     caller,
     candidate,
+    checkpoint,
     company,
     consent,
     credits,  # noqa: A004 - the glossary's word
@@ -29,8 +30,8 @@ from domain import (
 )
 
 MODULES = (
-    adjustment, agency, agreement, application, attribution, caller, candidate, company, consent,
-    credits, deadline, delivery, dispute, duty, imports, instance, invitation, notice, placement,
-    relay, statement, vendor, webhook,
+    adjustment, agency, agreement, application, attribution, caller, candidate, checkpoint,
+    company, consent, credits, deadline, delivery, dispute, duty, imports, instance, invitation,
+    notice, placement, relay, statement, vendor, webhook,
 )  # fmt: skip
 METADATA = SQLModel.metadata

@@ -27,6 +27,7 @@ from api.app import create_app
 from api.clock import Clock
 from api.runtime import Runtime, app_password
 from api.settings import Settings
+from integrations.ed25519 import new_key
 from tests.factories import World, make_world, token_for
 
 START = datetime(2026, 6, 2, 1, 0, tzinfo=UTC)  # a Tuesday, 10:00 in Tokyo
@@ -66,6 +67,15 @@ def signing_key() -> str:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
+@functools.cache
+def ledger_key() -> str:
+    """One Ed25519 key for all tests of a run."""
+    return new_key()
+
+
+_COPIES = tempfile.TemporaryDirectory(prefix="relay-checkpoints-")
+
+
 def settings_for(url: URL, **more: object) -> Settings:
     key = base64.b64encode(bytes(range(32))).decode()
     values: dict[str, object] = {
@@ -73,6 +83,8 @@ def settings_for(url: URL, **more: object) -> Settings:
         "keys": SecretStr(f"k1:{key}"),
         "pepper": SecretStr("a pepper for tests only"),
         "signing_key": SecretStr(signing_key()),
+        "ledger_key": SecretStr(ledger_key()),
+        "checkpoint_dir": Path(tempfile.mkdtemp(dir=_COPIES.name)),
         "mode": "test",
         "public_url": "http://relay.test",
         "allow_private_networks": True,

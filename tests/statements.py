@@ -1,34 +1,17 @@
-"""What the tests of statements share: a key to sign with, and months that are closed."""
+"""What the tests of statements share: signatures to check, and months that are closed."""
 
 import base64
 import json
 from datetime import datetime
-from hashlib import sha256
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from sqlmodel import col, select
 
 from domain.credits import Book
 from domain.flows.close_month import close_month
-
-
-class Signer:
-    """The ledger's key, as `domain.ports.Signer` asks for it."""
-
-    def __init__(self) -> None:
-        self.key = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
-        public = self.key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-        self.key_id = sha256(public).hexdigest()[:16]
-
-    def sign(self, message: bytes) -> bytes:
-        return self.key.sign(message)
-
-    def sign_document(self, payload: bytes, *, kind: str) -> str:
-        head = encoded(json.dumps({"alg": "EdDSA", "kid": self.key_id, "typ": kind}).encode())
-        signature = self.sign(f"{head}.{encoded(payload)}".encode())
-        return f"{head}..{encoded(signature)}"
+from tests.conftest import ledger_key
 
 
 def encoded(content: bytes) -> str:
@@ -43,7 +26,9 @@ def check(signature: str, document: bytes) -> dict[str, Any]:
     """The head of a detached JWS over these bytes; raises when it is not one of ours."""
     head, nothing, signed = signature.split(".")
     assert nothing == ""
-    Signer().key.public_key().verify(decoded(signed), f"{head}.{encoded(document)}".encode())
+    key = load_pem_private_key(ledger_key().encode(), None)
+    assert isinstance(key, Ed25519PrivateKey)
+    key.public_key().verify(decoded(signed), f"{head}.{encoded(document)}".encode())
     found: dict[str, Any] = json.loads(decoded(head))
     return found
 
@@ -63,6 +48,6 @@ async def close_due(runtime: Any, world: Any, now: datetime) -> list[str]:
             ).first()
             if due is None:
                 return made
-            done = await close_month(db, runtime.tools, company, due.id, now, signer=Signer())
+            done = await close_month(db, runtime.tools, company, due.id, now)
             if done is not None:
                 made.append(f"{done.month:%Y-%m}")

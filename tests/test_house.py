@@ -27,7 +27,10 @@ NO_TENANT = {
     "heartbeat": "workers of the instance",
     "idempotency": "found by its client, sealed",
     "instance_fact": "facts of the instance",
+    "ledger_checkpoint": "one root over all books, for everybody to see",
     "ledger_rule": "the moves the ledger knows, the same for everybody",
+    "ledger_verification": "what the instance's checks found: ids only",
+    "ledger_watch": "when the ledger's own duties are due",
     "login_session": "found by its hash before the tenant is known",
     "oauth_assertion": "used assertions of a client",
     "oauth_token": "found by its id, which only we sign",
@@ -44,7 +47,8 @@ FOUND_BY_ID_FIRST = {
 
 APPEND_ONLY = {
     "agreement_version", "ats_event", "consent_event", "consent_text", "credit_date_change",
-    "hold_clearance", "ledger_entry", "ledger_tx", "relay_event",
+    "hold_clearance", "ledger_checkpoint", "ledger_checkpoint_head",
+    "ledger_entry", "ledger_tx", "ledger_verification", "relay_event",
 }  # fmt: skip
 
 OPEN_DOORS = {"/v1/ats/{provider}/{connection_id}": "the vendor signs the delivery"}

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from pydantic import SecretStr
 
 from api.settings import Settings, async_url
+from integrations.ed25519 import new_key
 
 if TYPE_CHECKING:
     from api.demo.postgres import Embedded
@@ -59,14 +60,22 @@ def _kept_keys(path: Path) -> dict[str, str]:
             "keys": new_ring_key(),
             "pepper": secrets.token_urlsafe(32),
             "signing_key": new_signing_key(),
+            "ledger_key": new_key(),
         }
-        # Written beside and moved into place: a start that is killed leaves no half a file.
-        draft = path.with_suffix(".new")
-        draft.touch(mode=0o600)
-        draft.write_text(json.dumps(made, indent=1))
-        draft.replace(path)
+        _keep_keys(path, made)
     kept: dict[str, str] = json.loads(path.read_text())
+    if "ledger_key" not in kept:  # a folder from before there were checkpoints
+        kept["ledger_key"] = new_key()
+        _keep_keys(path, kept)
     return kept
+
+
+def _keep_keys(path: Path, keys: dict[str, str]) -> None:
+    """Written beside and moved into place: a start that is killed leaves no half a file."""
+    draft = path.with_suffix(".new")
+    draft.touch(mode=0o600)
+    draft.write_text(json.dumps(keys, indent=1))
+    draft.replace(path)
 
 
 @contextlib.contextmanager

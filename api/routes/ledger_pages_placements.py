@@ -83,7 +83,9 @@ async def report(
     *, relay_id: RelayId, request: Request, person: Person, db: Db, tools: Kit, now: Now
 ) -> Response:
     """The person has started, or will on a day ahead."""
-    form = await sent(request, "start", "start-day", "started_on", "employment_term", "attestation")
+    form = await sent(
+        request, "start", "start-day", "started_on", "employment_term", "attestation", "preview"
+    )
     values, started_on = form.values, day(form.values["started_on"])
     if started_on is None:
         form.refuse("started_on_missing")
@@ -118,7 +120,9 @@ async def correct_report(
     *, placement_id: PlacementId, request: Request, person: Person, db: Db, tools: Kit, now: Now
 ) -> Response:
     """The first day or the contract was another one."""
-    form = await sent(request, "correct", "correct-day", "started_on", "employment_term", "reason")
+    form = await sent(
+        request, "correct", "correct-day", "started_on", "employment_term", "reason", "preview"
+    )
     values, started_on = form.values, day(form.values["started_on"])
     if started_on is None:
         form.refuse("started_on_missing")
@@ -138,7 +142,7 @@ async def leave_early(
     *, placement_id: PlacementId, request: Request, person: Person, db: Db, tools: Kit, now: Now
 ) -> Response:
     """The person left inside the guarantee."""
-    form = await sent(request, "leave", "leave-day", "last_day_employed")
+    form = await sent(request, "leave", "leave-day", "last_day_employed", "preview")
     last = day(form.values["last_day_employed"])
     if last is None:
         form.refuse("last_day_missing")
@@ -154,7 +158,7 @@ async def correct_leave(
     *, placement_id: PlacementId, request: Request, person: Person, db: Db, tools: Kit, now: Now
 ) -> Response:
     """The last day was another one; without a day: nobody left."""
-    form = await sent(request, "leave", "leave-day", "last_day_employed", "nobody")
+    form = await sent(request, "leave", "leave-day", "last_day_employed", "nobody", "preview")
     last = day(form.values["last_day_employed"])
     nobody = form.values["nobody"] == "yes"
     if last is None and not nobody:
@@ -172,11 +176,11 @@ async def withdraw(
     *, placement_id: PlacementId, request: Request, person: Person, db: Db, tools: Kit, now: Now
 ) -> Response:
     """There was no such start."""
-    form = await sent(request, "withdraw", "withdraw-reason", "reason", "sure")
+    form = await sent(request, "withdraw", "withdraw-reason", "reason", "sure", "preview")
     reason = form.values["reason"]
     if reason not in _REASONS:
         form.refuse("reason_missing")
-    elif form.values["sure"] != "yes":
+    elif form.values["sure"] != "yes" and not form.values["preview"]:
         form.control = "withdraw-sure"
         form.refuse("not_sure")
     else:

@@ -15,7 +15,7 @@ from domain.credits import Book
 from domain.flows.tell_members import tell_agency, tell_company
 from domain.ids import new_id
 from domain.month import Month
-from domain.ports import Signer, Tools
+from domain.ports import Tools
 from domain.statement import ANSWER_DAYS, Statement
 from domain.views.statement import first_day, to_be_signed
 from domain.views.statement_document import canonical, says_something
@@ -31,8 +31,6 @@ async def close_month(
     company_id: str,
     book_id: str,
     now: datetime,
-    *,
-    signer: Signer,
 ) -> Statement | None:
     """Timer `book.close_at`: close the month before, on the fifth, and tell both sides.
 
@@ -44,7 +42,7 @@ async def close_month(
         return None
     month = await _month_to_close(session, book)
     document = await to_be_signed(session, book.company_id, book.agency_id, month, now)
-    made = _signed(tools, signer, book, document, now) if says_something(document) else None
+    made = _signed(tools, book, document, now) if says_something(document) else None
     if made is not None:
         session.add(made)
         await session.flush()
@@ -63,9 +61,7 @@ async def _month_to_close(session: AsyncSession, book: Book) -> Month:
     return min(due, Month.of(earliest)) if earliest is not None else due
 
 
-def _signed(
-    tools: Tools, signer: Signer, book: Book, document: dict[str, Any], now: datetime
-) -> Statement:
+def _signed(tools: Tools, book: Book, document: dict[str, Any], now: datetime) -> Statement:
     content = canonical(document)
     calendar = calendar_of(DEFAULT_CALENDAR, tools.holidays)
     return Statement(
@@ -78,7 +74,7 @@ def _signed(
         head_hash=book.head_hash,
         document=content,
         sha256=sha256(content).hexdigest(),
-        signature=signer.sign_document(content, kind=DOCUMENT_TYPE),
+        signature=tools.signer.sign_document(content, kind=DOCUMENT_TYPE),
         answer_due_on=after(calendar, local_day(now), ANSWER_DAYS),
         closed_at=now,
     )

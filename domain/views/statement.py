@@ -86,7 +86,6 @@ _FEES = text("""
       JOIN reservation r ON r.company_id = w.company_id AND r.id = w.id
      WHERE r.list_fee_jpy IS NOT NULL
 """)
-_CHECKPOINTS_KEPT = text("SELECT to_regclass('ledger_checkpoint')")
 _CHECKPOINT = text("SELECT max(n) FROM ledger_checkpoint WHERE built_at <= :now")
 _EARLIEST = text("""
     SELECT min(effective_on) FROM ledger_tx WHERE company_id = :company AND book_id = :book
@@ -214,8 +213,6 @@ async def _note_fees(
 
 async def _checkpoint(session: AsyncSession, now: datetime) -> int | None:
     """The newest checkpoint by then: whoever keeps the statement keeps an anchor of the chain."""
-    if (await session.execute(_CHECKPOINTS_KEPT)).scalar() is None:
-        return None
     found: int | None = (await session.execute(_CHECKPOINT, {"now": now})).scalar()
     return found
 

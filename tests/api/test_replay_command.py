@@ -25,7 +25,8 @@ def relay(database_url):
     settings = settings_for(database_url)
     told = {
         "RELAY_KEYS": settings.keys, "RELAY_PEPPER": settings.pepper,
-        "RELAY_SIGNING_KEY": settings.signing_key, "DATABASE_URL": settings.database_url,
+        "RELAY_SIGNING_KEY": settings.signing_key, "RELAY_LEDGER_KEY": settings.ledger_key,
+        "DATABASE_URL": settings.database_url,
     }  # fmt: skip
     env = {name: value.get_secret_value() for name, value in told.items() if value is not None}
 

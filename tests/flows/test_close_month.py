@@ -39,7 +39,7 @@ from domain.views.statement_document import canonical
 from tests.conftest import _admin, settings_for
 from tests.factories import make_world, work
 from tests.flows.ledger_story import at, balance, earn, leave, place, terms_are
-from tests.statements import Signer, check, close_due
+from tests.statements import check, close_due
 
 pytestmark = pytest.mark.anyio
 
@@ -112,7 +112,7 @@ async def test_the_document_is_canonical_and_signed(runtime, world, clock):
     assert row.document == canonical(document)
     assert row.sha256 == sha256(row.document).hexdigest()
     assert check(row.signature, row.document) == {
-        "alg": "EdDSA", "kid": Signer().key_id, "typ": "credit-statement+json",
+        "alg": "EdDSA", "kid": runtime.tools.signer.key_id, "typ": "credit-statement+json",
     }  # fmt: skip
     assert b", " not in row.document
     assert "株式会社みらい製作所".encode() in row.document
@@ -252,9 +252,7 @@ async def test_a_halted_book_waits(runtime, world, clock):
         await db.execute(text("SELECT ledger_halt(:c, :b)"), {"c": world.company.id, "b": book.id})
     clock.move_to(FIFTH)
     async with runtime.database.transaction(company_id=world.company.id) as db:
-        made = await close_month(
-            db, runtime.tools, world.company.id, book.id, clock(), signer=Signer()
-        )
+        made = await close_month(db, runtime.tools, world.company.id, book.id, clock())
 
     assert made is None
     assert await signed(runtime, world) == []

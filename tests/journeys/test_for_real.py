@@ -140,6 +140,7 @@ async def test_an_operator_brings_it_up_on_a_database_of_their_own() -> None:
         env |= fresh_secrets(env)
         assert set(env) == {
             "DATABASE_URL", "RELAY_PORT", "RELAY_KEYS", "RELAY_PEPPER", "RELAY_SIGNING_KEY",
+            "RELAY_LEDGER_KEY",
         }  # fmt: skip
 
         assert "head" in relay("migrate", env=env)

@@ -25,7 +25,7 @@ from domain import adjustment, dispute, placement
 from domain.adjustment import Adjustment
 from domain.agreement import Agreement, AgreementVersion, TermProposal
 from domain.business_days import local_day
-from domain.credits import Bucket, Credit, Reservation
+from domain.credits import Bucket, Credit, Kind, Reservation
 from domain.dispute import Dispute
 from domain.duty import Attestation
 from domain.placement import Placement
@@ -633,6 +633,30 @@ async def test_a_start_is_reported_corrected_left_and_taken_back(
     assert "/withdraw" not in page
 
 
+async def test_what_a_report_would_do_is_shown_and_taken_back(
+    runtime: Runtime, world: World, seeded: Seeded, agency: Desk
+) -> None:
+    path = f"/placements/{seeded.ledger.placement}"
+    before = await stock(runtime, world), await balance(runtime, world)
+
+    shown = await agency.post(f"{path}/early-leave", last_day_employed="2026-09-30", preview="yes")
+    same = await agency.post(
+        f"{path}/corrections", started_on="2026-07-01", employment_term="permanent",
+        reason="correction", preview="yes",
+    )  # fmt: skip
+    refused = await agency.post(f"{path}/early-leave", last_day_employed="2020-01-01",
+                                preview="yes")  # fmt: skip
+
+    assert (shown.status_code, same.status_code, refused.status_code) == (200, 200, 409)
+    assert "まだ記録していません。" in shown.text
+    assert shown.text.count("枠が取り消されます。</li>") == 1
+    assert "保証期間中 0件" in shown.text
+    assert 'value="2026-09-30"' in shown.text
+    assert "枠は動きません。" in same.text
+    assert "まだ記録していません。" not in refused.text
+    assert (await stock(runtime, world), await balance(runtime, world)) == before
+
+
 async def test_nothing_new_is_a_word_too(
     runtime: Runtime, world: World, seeded: Seeded, agency: Desk
 ) -> None:
@@ -725,6 +749,7 @@ async def test_a_month_ahead_and_one_with_somebody_else_are_not_there(
 def test_everything_that_can_happen_has_words(locale: str) -> None:
     known = catalogues()[locale]["ledger"]
     wanted = {
+        *(f"move_{kind.name.lower()}" for kind in Kind),
         *(f"state_{bucket.name.lower()}" for bucket in Bucket),
         *(f"life_{bucket.name.lower()}" for bucket in Bucket if 0 < bucket < 8),
         *(f"dispute_{state}" for state in dispute.STATES),
