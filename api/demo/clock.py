@@ -36,18 +36,18 @@ async def advance(runtime: Runtime, target: datetime, lock: asyncio.Lock) -> Non
         stride = timedelta(hours=1) if target - runtime.clock() > _LONG else timedelta(minutes=1)
         while (due := await timers.next_due(runtime)) is not None and due <= target:
             now = runtime.clock()
-            await _stand_at(runtime, min(target, max(due, now + stride)))
+            await _stand_at(runtime, min(target, max(due, now + stride)), on_the_way=True)
             if runtime.clock() >= target:
                 break
         await _stand_at(runtime, target)
 
 
-async def _stand_at(runtime: Runtime, moment: datetime) -> None:
+async def _stand_at(runtime: Runtime, moment: datetime, *, on_the_way: bool = False) -> None:
     ahead = max(moment - runtime.clock(), timedelta())
     # Noted first: were we killed in between, nothing has yet happened at a time to come.
     await facts.keep(runtime, _FACT, str((runtime.clock.offset + ahead).total_seconds()))
     runtime.clock.offset += ahead
-    await timers.sweep(runtime, runtime.clock())
+    await timers.sweep(runtime, runtime.clock(), on_the_way=on_the_way)
     await settle(runtime)
 
 

@@ -34,6 +34,7 @@ TIMERS.append(
         ),
         # Nobody waits for it: the demo's clock need not stop here.
         next_sql="SELECT CAST(NULL AS timestamptz)",
+        steps=False,
         act=forget_marks,
     )
 )

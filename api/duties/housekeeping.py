@@ -29,6 +29,7 @@ TIMERS.append(
         due_sql=_due_sql(),
         # Nobody waits for it: the demo's clock need not stop here.
         next_sql="SELECT CAST(NULL AS timestamptz)",
+        steps=False,
         act=_clear,
     )
 )

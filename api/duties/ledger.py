@@ -63,6 +63,7 @@ TIMERS.append(
         due_sql="SELECT '', name FROM ledger_watch WHERE due_at <= :now ORDER BY due_at",
         # Nobody waits for it: the demo's clock need not stop here.
         next_sql="SELECT CAST(NULL AS timestamptz)",
+        steps=False,
         act=_ask,
     )
 )

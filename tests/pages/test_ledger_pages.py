@@ -325,6 +325,18 @@ async def test_a_hire_made_with_a_credit_and_its_early_end(
     assert (await hr.get("/credits?done=restored")).text.count("枠が戻りました。") == 1
 
 
+async def test_the_list_can_be_narrowed_to_one_agency_and_to_a_state(
+    world: World, seeded: Seeded, hr: Desk
+) -> None:
+    theirs = (await hr.get(f"/credits?with={world.agencies[1].id}")).text
+    used = (await hr.get("/credits?show=used")).text
+
+    assert theirs.count('class="card credit"') == 1
+    assert "あおぞらキャリア株式会社1 <span" in theirs
+    assert seeded.ledger.available not in used
+    assert "に使われました。" in used
+
+
 async def test_a_message_is_never_taken_from_the_address(hr: Desk) -> None:
     page = await hr.get("/credits?done=anything")
 
