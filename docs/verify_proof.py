@@ -1,6 +1,7 @@
 """Check a ledger proof offline, trusting nobody: python verify_proof.py proof.ndjson
 [--key HEX-or-FILE.pem] [--checkpoint FILE.json]. Python 3.11, nothing else; see ledger-proof.md.
 Prints OK and what was shown (exit code 0), or the first broken step (exit code 1)."""
+
 # fmt: off
 import argparse, base64, hashlib, json, re, sys
 

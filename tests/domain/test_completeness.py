@@ -44,9 +44,11 @@ def test_new_relays_pause_after_the_days_of_grace(today, since):
 def test_grace_is_counted_in_business_days():
     golden_week = date(2026, 4, 30)
     found = pauses(
-        Overdue(attestation_due_on=golden_week), Duties(grace_business_days=2, pause=True), CALENDAR,
+        Overdue(attestation_due_on=golden_week),
+        Duties(grace_business_days=2, pause=True),
+        CALENDAR,
         date(2026, 6, 1),
-    )  # fmt: skip
+    )
 
     assert found == [Pause("attestation_missing", date(2026, 5, 8))]
 

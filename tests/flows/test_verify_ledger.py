@@ -451,7 +451,7 @@ async def test_it_happens_by_itself_after_each_checkpoint_and_every_night(runtim
 
 
 async def test_what_it_finds_is_halted_kept_and_logged_without_a_word_too_many(
-    runtime, world, clock, database_url, capsys, caplog
+    *, runtime, world, clock, database_url, capsys, caplog
 ):  # fmt: skip
     await a_book(runtime, world, clock)
     other = await make_world(runtime, slug="other")
