@@ -178,15 +178,20 @@ def _for_people(request: Request) -> bool:
 
 
 def _offered(request: Request) -> list[str]:
-    """The methods this path has. Starlette names those of the first route that matches only."""
-    routes = request.app.router.routes
-    return [
-        method
-        for method in _METHODS
-        if any(
-            route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes
-        )
-    ]
+    """The methods this path has. Starlette names those of the first route that matches only.
+
+    Where a path of its own lies beside one with an id in its place, the former is meant.
+    """
+    blanks: dict[str, int] = {}
+    for method in _METHODS:
+        scope = {**request.scope, "method": method}
+        for route in request.app.router.routes:
+            match, inner = route.matches(scope)
+            if match is Match.FULL:
+                count = len(inner.get("path_params", ()))
+                blanks[method] = min(count, blanks.get(method, count))
+    nearest = min(blanks.values(), default=0)
+    return [method for method, count in blanks.items() if count == nearest]
 
 
 def _fault(error: Any) -> dict[str, str]:

@@ -31,7 +31,7 @@ T = TypeVar("T")
 _KEY = re.compile(r'"?([\x21\x23-\x7e][\x20\x21\x23-\x7e]{0,254})"?')
 _DRY = (
     "Carry it out by the real path, show the postings and the balances after them, and take"
-    " everything back. No key is needed or used"
+    " everything back. The key is not used up"
 )
 _HINT = "Send an Idempotency-Key: 1 to 255 printable ASCII characters, new for every new request"
 
@@ -61,9 +61,9 @@ class Repeatable:
 
         What comes back is the finished answer: FastAPI sends it as it is.
         """
+        caller, key = caller_of(self._request), _read(self._key)
         if self._dry_run:
             return cast("T", await self._rehearse(run))
-        caller, key = caller_of(self._request), _read(self._key)
         fingerprint = await _fingerprint(self._request)
         await self._stand_alone(caller, key)
         row = Idempotency(

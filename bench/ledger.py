@@ -42,8 +42,9 @@ from bench.ingest import Rounds, spread
 from bench.load import at_quantile
 from bench.stage import Stage, stage
 from domain import ledger
-from domain.credits import Bucket, Kind, Move, NewCredit, Posting
+from domain.credits import Bucket, Kind
 from domain.ids import new_id
+from domain.posting import Move, NewCredit, Posting
 from domain.views import credits as view
 
 ENTRIES = 10_000_000
@@ -132,7 +133,7 @@ class Bench:
     plan: Plan
     console: Console
     stage: Stage
-    found: dict[str, Any] = field(default_factory=dict)
+    found: dict[Any, Any] = field(default_factory=dict)
     _full: Stage | None = None
 
     def run(self) -> None:

@@ -19,18 +19,10 @@ from api import serve
 from api.runtime import Runtime
 from api.verification import read_company
 from bench.stage import Stage
-from domain.credits import (
-    FIRST_HASH,
-    Bucket,
-    DateSet,
-    Kind,
-    Move,
-    NewCredit,
-    Posting,
-    chain_hash,
-)
+from domain.credits import FIRST_HASH, Bucket, Kind
 from domain.flows.verify_ledger import EVERYTHING, companies
 from domain.ids import id_of, number_of
+from domain.posting import DateSet, Move, NewCredit, Posting, chain_hash
 
 _COLUMNS = {
     "ledger_tx": "company_id id agency_id book_id seq kind effective_on recorded_at business_key"

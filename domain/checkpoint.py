@@ -16,7 +16,7 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKeyConstraint, Index,
 from sqlmodel import Field
 
 from domain.base import Row, document, instant
-from domain.credits import canon
+from domain.posting import canon
 
 FIRST_CHAIN = bytes(32)
 """What the first checkpoint is chained to."""

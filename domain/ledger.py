@@ -17,18 +17,10 @@ from sqlmodel import col, select
 
 from domain.agreement import AgreementVersion
 from domain.business_days import JST
-from domain.credits import (
-    CREDIT,
-    Book,
-    Bucket,
-    Credit,
-    LedgerBalance,
-    LedgerEntry,
-    LedgerTx,
-    Posting,
-)
+from domain.credits import CREDIT, Book, Bucket, Credit, LedgerBalance, LedgerEntry, LedgerTx
 from domain.errors import Conflict, Halted, Invalid, NotFound, Refusal
 from domain.ids import new_id
+from domain.posting import Posting
 
 LATE_FACT = "late_fact"
 """The reason of a fact that belongs to a closed month and is dated today instead."""

@@ -17,8 +17,9 @@ from json import JSONDecoder
 from json.scanner import make_scanner
 from typing import Any
 
-from domain.credits import CREDIT, FIRST_HASH, POINT, RULES, Bucket, Kind, canon, flat
+from domain.credits import CREDIT, FIRST_HASH, POINT, RULES, Bucket, Kind
 from domain.errors import Invalid
+from domain.posting import canon, flat
 from domain.terms import guarantee_end, terms_of
 
 FIELDS = ("guarantee_end_on", "available_on", "expires_on")

@@ -27,7 +27,7 @@ from domain.credits import Bucket, Credit
 from domain.errors import Invalid
 from domain.ids import pattern
 from domain.views import credits as view
-from domain.views.credit_life import Step, credit_life
+from domain.views.credit_life import Step, credit_lives
 
 router = APIRouter(tags=["credits"])
 State = Literal["pending", "available", "reserved", "frozen", "used", "expired", "reversed"]
@@ -143,7 +143,7 @@ def _doors(side: Side) -> APIRouter:
     ) -> CreditOut:
         """One credit, and every step of its life in words."""
         row = await side.row(db, caller, Credit, credit_id)
-        life = await credit_life(db, row.company_id, credit_id)
+        life = (await credit_lives(db, [(row.company_id, credit_id)]))[credit_id]
         facts = row.model_dump(include=set(CreditOut.model_fields))
         return CreditOut(**facts, state=_state(row), life=[_step(one) for one in life])
 

@@ -23,6 +23,7 @@ from domain.ids import is_id, pattern
 from domain.placement import EMPLOYMENT_TERMS
 from domain.views import credits as credit_view
 from domain.views import ledger_lists as view
+from domain.views.credit_life import credit_lives
 
 router = APIRouter(include_in_schema=False)
 
@@ -73,7 +74,8 @@ async def credits_page(
     """The page of the credits, also with a form to correct."""
     owner, today = await room.enter(db, person), local_day(now)
     rows = await view.credit_rows(db, room.party, owner, shown=shown, other=other, before=before)
-    steps, locale = await view.credit_steps(db, rows), locale_of(request)
+    steps = await credit_lives(db, [(row.company_id, row.id) for row in rows])
+    locale = locale_of(request)
     return room.page(
         request, person, "credits", again or Refilled(),
         rows=rows,

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain import adjustment, ledger
 from domain.adjustment import MOST_AT_ONCE, Adjustment
 from domain.agreement import AgreementVersion
-from domain.credits import Book, Bucket, Credit, DateSet, Kind, Move, NewCredit, Posting
+from domain.credits import Book, Bucket, Credit, Kind
 from domain.dispute import Dispute
 from domain.errors import Conflict, Invalid, NotFound
 from domain.flows.agree_terms import version_on
@@ -18,6 +18,7 @@ from domain.flows.tell_sides import other, tell_side
 from domain.ids import new_id
 from domain.ledger import cite, today_in_japan
 from domain.ports import Tools
+from domain.posting import DateSet, Move, NewCredit, Posting
 from domain.store import find, lock
 from domain.terms import expires_on, guarantee_end, terms_of
 

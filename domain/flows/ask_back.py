@@ -12,11 +12,12 @@ from sqlmodel import col, select
 from domain import ledger
 from domain.business_days import after, calendar_of, local_day, long_date
 from domain.company import Company
-from domain.credits import Book, Bucket, Credit, Kind, Move, Posting, Reservation
+from domain.credits import Book, Bucket, Credit, Kind, Reservation
 from domain.flows.tell_members import tell_company
 from domain.ledger import cite, day_after, today_in_japan
 from domain.placement import Placement
 from domain.ports import Tools
+from domain.posting import Move, Posting
 
 RELEASE_DAYS = 5
 """Business days in which the company lets a credit go that is asked back."""

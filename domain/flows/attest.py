@@ -146,7 +146,7 @@ async def _remind(
         lambda locale: {
             "agency_name": agency.name if locale == "ja" else agency.name_en or agency.name,
             "month": month.words(locale), "due_on": long_date(due, locale),
-            "url": f"{tools.public_url}/agency",
+            "url": f"{tools.public_url}/agency/attestations",
         },
         about=f"{template}:{month.name}:{due}", now=now,
     )  # fmt: skip

@@ -11,12 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain import ledger
 from domain.agreement import AgreementVersion
 from domain.consent import Consent
-from domain.credits import POINT, Book, Bucket, Kind, Move, NewCredit, Posting
+from domain.credits import POINT, Book, Bucket, Kind
 from domain.flows.agree_terms import version_on
 from domain.flows.earn_credits import cap
 from domain.flows.mature_credit import make_available
 from domain.ids import new_id
 from domain.ledger import cite, today_in_japan
+from domain.posting import Move, NewCredit, Posting
 from domain.relay import Relay, has_reached
 from domain.terms import Terms, guarantee_end, terms_of
 

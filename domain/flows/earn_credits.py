@@ -13,23 +13,14 @@ from sqlmodel import col, select
 
 from domain import ledger
 from domain.agreement import AgreementVersion
-from domain.credits import (
-    Book,
-    Bucket,
-    Credit,
-    Kind,
-    LedgerEntry,
-    Move,
-    NewCredit,
-    Posting,
-    to_take_back,
-)
+from domain.credits import Book, Bucket, Credit, Kind, LedgerEntry
 from domain.flows.ask_back import ask_back, asked_back, end_hold_of, let_stay
 from domain.flows.mature_credit import make_available
 from domain.ids import new_id
 from domain.ledger import cite, credits_of, today_in_japan
 from domain.placement import Placement
 from domain.ports import Tools
+from domain.posting import Move, NewCredit, Posting, to_take_back
 from domain.terms import Terms, taken_back, terms_of
 
 _OPEN = (Bucket.PENDING, Bucket.AVAILABLE, Bucket.RESERVED, Bucket.FROZEN)

@@ -7,10 +7,11 @@ from sqlmodel import col, select
 
 from domain import ledger
 from domain.agreement import Agreement
-from domain.credits import Book, Bucket, Credit, DateSet, Kind, Posting
+from domain.credits import Book, Bucket, Credit, Kind
 from domain.flows.mature_credit import announce_expiry
 from domain.ledger import cite, today_in_japan
 from domain.ports import Tools
+from domain.posting import DateSet, Posting
 from domain.store import find, lock
 from domain.terms import tail_end, terms_of
 

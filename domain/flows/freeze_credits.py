@@ -6,11 +6,12 @@ from datetime import date, datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import ledger
-from domain.credits import Book, Bucket, Credit, DateSet, Kind, Move, Posting
+from domain.credits import Book, Bucket, Credit, Kind
 from domain.flows.ask_back import end_hold_of, open_hold
 from domain.flows.mature_credit import announce_expiry, expire_if_over
 from domain.ledger import cite, day_after, today_in_japan
 from domain.periods import extended
+from domain.posting import DateSet, Move, Posting
 
 FREEZABLE = (Bucket.PENDING, Bucket.AVAILABLE, Bucket.RESERVED)
 

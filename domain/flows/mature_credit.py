@@ -8,20 +8,10 @@ from sqlmodel import col, select
 
 from domain import ledger
 from domain.agreement import Agreement
-from domain.credits import (
-    CREDIT,
-    Book,
-    Bucket,
-    Credit,
-    DateSet,
-    ExpiryNotice,
-    Kind,
-    LedgerEntry,
-    Move,
-    Posting,
-)
+from domain.credits import CREDIT, Book, Bucket, Credit, ExpiryNotice, Kind, LedgerEntry
 from domain.ids import new_id
 from domain.ledger import cite, day_after, today_in_japan
+from domain.posting import DateSet, Move, Posting
 from domain.store import add_once
 from domain.terms import available_on, expires_on, guarantee_end, tail_end, terms_of
 

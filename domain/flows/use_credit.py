@@ -6,12 +6,13 @@ from datetime import date, datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import fees, ledger
-from domain.credits import Book, Bucket, Credit, DateSet, Kind, Move, Posting, Reservation
+from domain.credits import Book, Bucket, Credit, Kind, Reservation
 from domain.errors import Conflict, Halted, Invalid, NotFound
 from domain.flows.ask_back import take_asked_back
 from domain.flows.mature_credit import announce_expiry, expire_if_over, settle_debt
 from domain.ids import new_id
 from domain.ledger import cite, day_after, today_in_japan
+from domain.posting import DateSet, Move, Posting
 from domain.store import find, lock
 from domain.terms import guarantee_end, restored_until, terms_of
 

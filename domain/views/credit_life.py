@@ -1,4 +1,4 @@
-"""The life of one credit: every step it took, and when, as codes a page turns into sentences."""
+"""The lives of credits: every step they took, and when, as codes a page turns into sentences."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,27 +10,32 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.credits import Bucket, Kind
 
-_STEPS = text("""
-    SELECT t.seq, t.kind, t.effective_on, t.recorded_at, t.reason_code, t.actor, t.request,
-           given.bucket AS source, e.bucket AS target
-      FROM ledger_entry e
-      JOIN ledger_entry given
-        ON given.company_id = e.company_id AND given.tx_id = e.tx_id AND given.ord = e.ord - 1
-      JOIN ledger_tx t ON t.company_id = e.company_id AND t.id = e.tx_id
-     WHERE e.company_id = :company AND e.credit_id = :credit AND e.ord % 2 = 0
-     UNION ALL
-    SELECT DISTINCT t.seq, t.kind, t.effective_on, t.recorded_at, t.reason_code, t.actor, t.request,
-           CAST(NULL AS smallint), CAST(NULL AS smallint)
-      FROM credit_date_change d
-      JOIN ledger_tx t ON t.company_id = d.company_id AND t.id = d.tx_id
-     WHERE d.company_id = :company AND d.credit_id = :credit AND t.kind = 16
-     ORDER BY 1
-""")
-_DATES = text("""
-    SELECT t.seq, d.field, d.old_date, d.new_date FROM credit_date_change d
-      JOIN ledger_tx t ON t.company_id = d.company_id AND t.id = d.tx_id
-     WHERE d.company_id = :company AND d.credit_id = :credit ORDER BY t.seq, d.ord
-""")
+_THESE = "unnest(CAST(:companies AS text[]), CAST(:credits AS text[])) AS w (company_id, credit_id)"
+_STEPS = f"""
+SELECT e.credit_id, t.seq, t.kind, t.effective_on, t.recorded_at, t.reason_code, t.actor, t.request,
+       given.bucket AS source, e.bucket AS target
+  FROM {_THESE}
+  JOIN ledger_entry e ON e.company_id = w.company_id AND e.credit_id = w.credit_id
+  JOIN ledger_entry given
+    ON given.company_id = e.company_id AND given.tx_id = e.tx_id AND given.ord = e.ord - 1
+  JOIN ledger_tx t ON t.company_id = e.company_id AND t.id = e.tx_id
+ WHERE e.ord % 2 = 0
+ UNION ALL
+SELECT DISTINCT d.credit_id, t.seq, t.kind, t.effective_on, t.recorded_at, t.reason_code, t.actor,
+       t.request, CAST(NULL AS smallint), CAST(NULL AS smallint)
+  FROM {_THESE}
+  JOIN credit_date_change d ON d.company_id = w.company_id AND d.credit_id = w.credit_id
+  JOIN ledger_tx t ON t.company_id = d.company_id AND t.id = d.tx_id
+ WHERE t.kind = {int(Kind.TERM_CHANGED)}
+ ORDER BY 1, 2
+"""  # noqa: S608 - only constants of this file are put together
+_DATES = f"""
+SELECT d.credit_id, t.seq, d.field, d.old_date, d.new_date
+  FROM {_THESE}
+  JOIN credit_date_change d ON d.company_id = w.company_id AND d.credit_id = w.credit_id
+  JOIN ledger_tx t ON t.company_id = d.company_id AND t.id = d.tx_id
+ ORDER BY t.seq, d.ord
+"""  # noqa: S608 - as above
 
 
 @dataclass(frozen=True)
@@ -58,14 +63,20 @@ class Step:
     request: dict[str, Any]
 
 
-async def credit_life(session: AsyncSession, company_id: str, credit_id: str) -> list[Step]:
-    """Every step of a credit, oldest first. Works for the credit's company."""
-    values = {"company": company_id, "credit": credit_id}
-    moved: dict[int, list[DateMoved]] = {}
-    for row in (await session.execute(_DATES, values)).all():
-        moved.setdefault(row.seq, []).append(DateMoved(row.field, row.old_date, row.new_date))
-    rows = (await session.execute(_STEPS, values)).all()
-    return [_step(row, moved.get(row.seq, [])) for row in rows]
+async def credit_lives(
+    session: AsyncSession, credits_: Sequence[tuple[str, str]]
+) -> dict[str, list[Step]]:
+    """Every step of each credit (company, credit), oldest first: two queries however many."""
+    named = {"companies": [one[0] for one in credits_], "credits": [one[1] for one in credits_]}
+    moved: dict[tuple[str, int], list[DateMoved]] = {}
+    for row in (await session.execute(text(_DATES), named)).all():
+        change = DateMoved(row.field, row.old_date, row.new_date)
+        moved.setdefault((row.credit_id, row.seq), []).append(change)
+    found: dict[str, list[Step]] = {credit_id: [] for _, credit_id in credits_}
+    for row in (await session.execute(text(_STEPS), named)).all():
+        dates = moved.get((row.credit_id, row.seq), [])
+        found[row.credit_id].append(_step(row, dates))
+    return found
 
 
 def _step(row: Any, dates: Sequence[DateMoved]) -> Step:

@@ -11,8 +11,7 @@ from typing import Any
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from domain.credits import Bucket, Kind
-from domain.views.credit_life import DateMoved, Step
+from domain.credits import Bucket
 
 PAGE = 30
 """Lines on one page of a list for people."""
@@ -65,32 +64,6 @@ SELECT r.id, r.credit_id, r.company_id, r.agency_id, r.opening, r.release_by FRO
  WHERE r.{whose} = :owner AND r.state = 'reserved' AND r.release_by IS NOT NULL
  ORDER BY r.release_by, r.id
 """
-_THESE = "unnest(CAST(:companies AS text[]), CAST(:credits AS text[])) AS w (company_id, credit_id)"
-_STEPS = f"""
-SELECT e.credit_id, t.seq, t.kind, t.effective_on, t.recorded_at, t.reason_code, t.actor, t.request,
-       given.bucket AS source, e.bucket AS target
-  FROM {_THESE}
-  JOIN ledger_entry e ON e.company_id = w.company_id AND e.credit_id = w.credit_id
-  JOIN ledger_entry given
-    ON given.company_id = e.company_id AND given.tx_id = e.tx_id AND given.ord = e.ord - 1
-  JOIN ledger_tx t ON t.company_id = e.company_id AND t.id = e.tx_id
- WHERE e.ord % 2 = 0
- UNION ALL
-SELECT DISTINCT d.credit_id, t.seq, t.kind, t.effective_on, t.recorded_at, t.reason_code, t.actor,
-       t.request, CAST(NULL AS smallint), CAST(NULL AS smallint)
-  FROM {_THESE}
-  JOIN credit_date_change d ON d.company_id = w.company_id AND d.credit_id = w.credit_id
-  JOIN ledger_tx t ON t.company_id = d.company_id AND t.id = d.tx_id
- WHERE t.kind = {int(Kind.TERM_CHANGED)}
- ORDER BY 1, 2
-"""  # noqa: S608 - only constants of this file are put together
-_DATES = f"""
-SELECT d.credit_id, t.seq, d.field, d.old_date, d.new_date
-  FROM {_THESE}
-  JOIN credit_date_change d ON d.company_id = w.company_id AND d.credit_id = w.credit_id
-  JOIN ledger_tx t ON t.company_id = d.company_id AND t.id = d.tx_id
- ORDER BY t.seq, d.ord
-"""  # noqa: S608 - as above
 _DISPUTES = """
 SELECT d.id, d.company_id, d.agency_id, d.subject, d.reason, d.opened_by, d.state, d.due_on,
        d.outcome, d.appealed_by, d.created_at, d.ended_at
@@ -188,22 +161,6 @@ async def asked_back(session: AsyncSession, party: str, owner: str) -> Sequence[
     return (await session.execute(statement, {"owner": owner})).all()
 
 
-async def credit_steps(session: AsyncSession, rows: Sequence[Row[Any]]) -> dict[str, list[Step]]:
-    """The whole life of each of these credits, oldest first: two queries for all of them."""
-    values = {
-        "companies": [one.company_id for one in rows],
-        "credits": [one.id for one in rows],
-    }
-    dates: dict[tuple[str, int], list[DateMoved]] = {}
-    for row in (await session.execute(text(_DATES), values)).all():
-        moved = DateMoved(row.field, row.old_date, row.new_date)
-        dates.setdefault((row.credit_id, row.seq), []).append(moved)
-    found: dict[str, list[Step]] = {one.id: [] for one in rows}
-    for row in (await session.execute(text(_STEPS), values)).all():
-        found[row.credit_id].append(_step(row, dates.get((row.credit_id, row.seq), [])))
-    return found
-
-
 async def disputes(
     session: AsyncSession, party: str, owner: str, *, before: str | None = None, limit: int = PAGE
 ) -> Sequence[Row[Any]]:
@@ -234,22 +191,3 @@ async def at_work(session: AsyncSession, agency_id: str, limit: int = 200) -> Se
 async def duties(session: AsyncSession, agency_id: str, today: date) -> Row[Any]:
     """What an agency owes now: words late or due within a week, months without an attestation."""
     return (await session.execute(text(_DUTIES), {"owner": agency_id, "today": today})).one()
-
-
-def _step(row: Any, dates: Sequence[DateMoved]) -> Step:
-    return Step(
-        seq=row.seq,
-        kind=Kind(row.kind).name.lower(),
-        reason=row.reason_code,
-        effective_on=row.effective_on,
-        at=row.recorded_at,
-        actor=row.actor,
-        from_bucket=_bucket(row.source),
-        to_bucket=_bucket(row.target),
-        dates=dates,
-        request=row.request,
-    )
-
-
-def _bucket(number: int | None) -> str | None:
-    return None if number is None else Bucket(number).name.lower()

@@ -31,7 +31,7 @@ FUNCTIONS = {
     "ledger_open_book": "text, text, text, timestamptz",
     "ledger_close": "text, text, date, timestamptz",
     "ledger_post": POST,
-    "ledger_assent": "text, text, smallint, text, text[], text[]",
+    "ledger_assent": "text, text, smallint, text, text[], smallint[], text[]",
 }
 FOR_THE_APP = ("ledger_open_book", "ledger_close", "ledger_post")
 # kind, unit, from, to, touches_state, only_reason

@@ -118,7 +118,7 @@ BEGIN
     RAISE EXCEPTION 'nothing moves' USING ERRCODE = 'RL422';
   END IF;
   IF p_kind = 13 OR p_key LIKE 'adjust:%' THEN
-    PERFORM ledger_assent(p_company, p_book, p_kind, p_key, p_credits, p_date_credits);
+    PERFORM ledger_assent(p_company, p_book, p_kind, p_key, p_credits, p_sources, p_date_credits);
   END IF;
 
   -- 4. Every move by a rule; what comes out of `issued` brings its credit.
@@ -270,7 +270,7 @@ BEGIN
   was_there := false;
 END $$
 -------------------------------------------------------------------------------
-CREATE FUNCTION ledger_assent(p_company text, p_book text, p_kind smallint, p_key text, p_credits text[], p_dated text[]) RETURNS void
+CREATE FUNCTION ledger_assent(p_company text, p_book text, p_kind smallint, p_key text, p_credits text[], p_sources smallint[], p_dated text[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
   v_asked adjustment%ROWTYPE;
@@ -280,7 +280,7 @@ BEGIN
    WHERE a.company_id = p_company AND a.book_id = p_book AND 'adjust:' || a.id = p_key AND a.state = 'assented';
   IF NOT FOUND
      OR p_kind <> (CASE v_asked.kind WHEN 'extend' THEN 16 WHEN 'settle' THEN 12 ELSE 13 END)
-     OR (v_asked.kind = 'issue' AND cardinality(p_credits) <> v_asked.count)
+     OR (v_asked.kind = 'issue' AND (cardinality(p_credits) <> v_asked.count OR NOT p_sources <@ ARRAY[0::smallint]))
      OR (v_asked.kind IN ('take', 'settle') AND NOT to_jsonb(p_credits) <@ v_asked.credit_ids)
      OR (v_asked.kind = 'extend' AND NOT to_jsonb(p_dated) <@ v_asked.credit_ids) THEN
     RAISE EXCEPTION 'nobody assented to this correction' USING ERRCODE = 'RL424';

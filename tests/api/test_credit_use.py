@@ -132,9 +132,8 @@ async def test_a_rehearsal_takes_the_real_path_and_leaves_nothing(table):
     await table.start()
     await table.to(USABLE)
     body = {"agency_id": table.world.agency.id, "opening": "経理"}
-    shown = await table.company.post(
-        "/v1/company/credits/reservations?dry_run=true", json=body, headers={"idempotency-key": ""}
-    )
+    door, key = "/v1/company/credits/reservations", {"idempotency-key": "rehearsed"}
+    shown = await table.company.post(f"{door}?dry_run=true", json=body, headers=key)
     assert shown.status_code == 200, shown.text
     found = shown.json()
 
@@ -154,6 +153,8 @@ async def test_a_rehearsal_takes_the_real_path_and_leaves_nothing(table):
         json={**body, "agency_id": table.world.agencies[1].id},
     )
     assert refused.json()["code"] == "no_credit_available"
+    real = await table.company.post(door, json=body, headers=key)
+    assert (real.status_code, "idempotency-replayed" in real.headers) == (201, False)
 
 
 async def test_a_rehearsed_placement_and_then_the_real_one(table):

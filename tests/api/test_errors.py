@@ -237,3 +237,9 @@ async def test_a_strange_static_path_is_not_found(door, path):
     answer = await door.get(f"/static/{path}")
 
     assert answer.status_code == 404
+
+
+async def test_a_path_of_its_own_does_not_offer_what_its_neighbour_with_an_id_does(client):
+    answer = await client.request("OPTIONS", "/v1/company/ats/deliveries/replay")
+
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")

@@ -6,21 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.credits import (
-    FIRST_HASH,
-    RULES,
-    Bucket,
-    Credit,
-    DateSet,
-    Kind,
-    Move,
-    NewCredit,
-    Posting,
-    canon,
-    chain_hash,
-    flat,
-    to_take_back,
-)
+from domain.credits import FIRST_HASH, RULES, Bucket, Credit, Kind
+from domain.posting import DateSet, Move, NewCredit, Posting, canon, chain_hash, flat, to_take_back
 
 FIRST = "52bf7579a8598c832bebaf15583fe69900fa41428a84a0d08da44d598efabb75"
 SECOND = "8bd838e92bfe6e22b7583f2f19a9a951629b15dd9d7be1e83b8dd68384bcb76d"

@@ -5,8 +5,8 @@ from datetime import date
 
 import asyncpg
 
-from domain.credits import chain_hash
 from domain.flows import use_credit
+from domain.posting import chain_hash
 from tests.factories import work
 from tests.flows.ledger_story import at, earn, leave, terms_are
 

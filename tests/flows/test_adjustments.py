@@ -7,9 +7,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from domain import ledger
-from domain.credits import Bucket, Kind, Move, Posting
+from domain.credits import Bucket, Kind
 from domain.errors import Conflict
 from domain.flows import open_account
+from domain.posting import Move, Posting
 from tests.conftest import api_client
 from tests.ledger_doors import ENDS, TODAY
 
@@ -215,6 +216,7 @@ async def test_a_key_that_names_an_adjustment_is_not_enough(table):
     key = f"adjust:{asked.json()['id']}"
 
     assert await refused(table, posting(Kind.ADJUSTED, key, [move, move])) == "not_assented"
+    assert await refused(table, posting(Kind.ADJUSTED, key, [move])) == "not_assented"
     assert await refused(table, posting(Kind.REVERSED, key, [move])) == "not_assented"
     assert await table.balance() == {"pending": 1}
 

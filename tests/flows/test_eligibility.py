@@ -119,7 +119,7 @@ async def test_agencies_count_while_agreement_and_licence_are_in_force(runtime, 
 
     async def end(db):
         agreement = await db.get_one(Agreement, (world.company.id, world.agreements[0].id))
-        agreement.state = "ended"
+        agreement.state, agreement.ends_on = "ended", date(2026, 6, 2)
 
     assert await reasons(runtime, world, application, clock(), end) == ["no_active_agency"]
 

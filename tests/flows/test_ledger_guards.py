@@ -11,11 +11,12 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import select
 
 from domain import ledger
-from domain.credits import RULES, Book, Bucket, Credit, DateSet, Kind, Move, NewCredit, Posting
+from domain.credits import RULES, Book, Bucket, Credit, Kind
 from domain.errors import Conflict, Halted, Invalid, NotFound
 from domain.flows import use_credit
 from domain.flows.verify_ledger import GUARDS, missing_guards, verify
 from domain.ids import new_id
+from domain.posting import DateSet, Move, NewCredit, Posting
 from tests.factories import make_world, work
 from tests.flows.ledger_story import at, balance, count, earn
 

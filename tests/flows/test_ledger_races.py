@@ -10,11 +10,12 @@ from sqlmodel import col, select
 from api.database import Database
 from api.runtime import app_url
 from domain import ledger
-from domain.credits import Bucket, Kind, LedgerTx, Move, NewCredit, Posting
+from domain.credits import Bucket, Kind, LedgerTx
 from domain.errors import Conflict
 from domain.flows import settle_credits, use_credit
 from domain.flows.verify_ledger import verify
 from domain.ids import new_id
+from domain.posting import Move, NewCredit, Posting
 from tests.conftest import settings_for
 from tests.factories import work
 from tests.flows.ledger_story import at, balance, count, earn, kinds, leave

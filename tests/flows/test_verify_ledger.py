@@ -10,12 +10,13 @@ from sqlmodel import select
 from api.verification import verify_everything
 from domain import ledger
 from domain.checkpoint import LedgerVerification
-from domain.credits import Book, Bucket, Kind, Move, NewCredit, Posting
+from domain.credits import Book, Bucket, Kind
 from domain.flows.build_checkpoint import build_checkpoint
 from domain.flows.check_credits import check_credits, unresolved
 from domain.flows.verify_checkpoints import rewritten
 from domain.flows.verify_ledger import Scope, steady, verify, verify_company
 from domain.ids import new_id
+from domain.posting import Move, NewCredit, Posting
 from integrations.ed25519 import LedgerKeys
 from tests.conftest import ledger_key
 from tests.factories import make_world, work
