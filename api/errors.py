@@ -123,6 +123,10 @@ async def _shape(request: Request, error: RequestValidationError) -> Response:
     if _for_people(request):
         # An address that no link of ours has: for a person there is no such page.
         return _said(request, 404 if request.method == "GET" else 422)
+    described = _described(request)
+    if described and request.method not in described:
+        # The path is one of its own, and was only taken for its neighbour with an id in its place.
+        return _said(request, 405, headers={"allow": ", ".join(_offered(request))})
     found = error.errors()
     if any(one["type"] == "json_invalid" for one in found):
         return problem(400, "malformed_json", "The body is not JSON", request=request)
@@ -178,20 +182,23 @@ def _for_people(request: Request) -> bool:
 
 
 def _offered(request: Request) -> list[str]:
-    """The methods this path has. Starlette names those of the first route that matches only.
+    """The methods this path has. Starlette names those of the first route that matches only."""
+    described = _described(request)
+    routes = request.app.router.routes
+    return [
+        method
+        for method in _METHODS
+        if (not described or method in described)
+        and any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes
+        )
+    ]
 
-    Where a path of its own lies beside one with an id in its place, the former is meant.
-    """
-    blanks: dict[str, int] = {}
-    for method in _METHODS:
-        scope = {**request.scope, "method": method}
-        for route in request.app.router.routes:
-            match, inner = route.matches(scope)
-            if match is Match.FULL:
-                count = len(inner.get("path_params", ()))
-                blanks[method] = min(count, blanks.get(method, count))
-    nearest = min(blanks.values(), default=0)
-    return [method for method, count in blanks.items() if count == nearest]
+
+def _described(request: Request) -> set[str]:
+    """The methods the description names for this path: an id's place beside it is another path."""
+    operations = request.app.openapi()["paths"].get(request.scope["path"], {})
+    return {method.upper() for method in operations}
 
 
 def _fault(error: Any) -> dict[str, str]:

@@ -169,9 +169,9 @@ def _doors(side: Side) -> APIRouter:  # noqa: C901 - one function per door, none
         The statement does not change: a contested one may be followed by a dispute or a correction.
         409 `answer_too_late` afterwards: silence has been recorded as silence.
         """
-        pair = await side.with_other(db, caller, given.counterparty_id)
 
         async def run() -> Closed:
+            pair = await side.with_other(db, caller, given.counterparty_id)
             row = await flow.answer(
                 db, pair.company_id, pair.agency_id, Month.named(month), given.answer,
                 party=side.party, actor=caller.client_id, now=now,

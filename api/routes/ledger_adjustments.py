@@ -106,9 +106,9 @@ def _doors(side: Side) -> APIRouter:
         *, given: AdjustmentIn, db: Db, kit: Kit, now: Now, once: Rehearsable, caller: Writes
     ) -> AdjustmentOut:
         """Ask for a correction. Another client or person of your side approves it."""
-        agreement = await side.with_other(db, caller, given.counterparty_id)
 
         async def run() -> AdjustmentOut:
+            agreement = await side.with_other(db, caller, given.counterparty_id)
             wish = Wish(
                 given.kind, given.reason, given.note, given.count, given.credit_ids,
                 given.expires_on, given.dispute_id,
@@ -136,10 +136,10 @@ def _doors(side: Side) -> APIRouter:
 
         It is posted with the last yes it needs.
         """
-        row = await side.row(db, caller, Adjustment, adjustment_id)
         facts: dict[str, Any] = {"party": side.party, "now": now}
 
         async def run() -> AdjustmentOut:
+            row = await side.row(db, caller, Adjustment, adjustment_id)
             if answer == "approve":
                 done = await flow.approve(
                     db, kit, row.company_id, adjustment_id, actor=caller.client_id, **facts

@@ -205,9 +205,9 @@ def _doors(side: Side) -> APIRouter:  # noqa: C901 - one function per door, none
         agreement_id: typed_id("agr"),  # type: ignore[valid-type]
     ) -> ProposalOut:
         """Offer terms for the next version. The other side's yes makes it; nothing else does."""
-        row = await side.row(db, caller, Agreement, agreement_id)
 
         async def run() -> ProposalOut:
+            row = await side.row(db, caller, Agreement, agreement_id)
             made = await flow.propose_terms(
                 db, kit, row.company_id, agreement_id, given.terms, effective_on=given.effective_on,
                 party=side.party, actor=caller.client_id, now=now,
@@ -227,9 +227,9 @@ def _doors(side: Side) -> APIRouter:  # noqa: C901 - one function per door, none
         answer: Annotated[Literal["accept", "decline", "cancel"], Path()],
     ) -> ProposalOut:
         """`accept` or `decline` what the other side offers; `cancel` what you offered."""
-        row = await side.row(db, caller, TermProposal, proposal_id)
 
         async def run() -> ProposalOut:
+            row = await side.row(db, caller, TermProposal, proposal_id)
             done = await flow.answer_proposal(
                 db, row.company_id, proposal_id, answer,
                 party=side.party, actor=caller.client_id, now=now,
@@ -249,9 +249,9 @@ def _doors(side: Side) -> APIRouter:  # noqa: C901 - one function per door, none
         agreement_id: typed_id("agr"),  # type: ignore[valid-type]
     ) -> AgreementOut:
         """Give notice. Nothing new is relayed after the last day; credits live on for the tail."""
-        row = await side.row(db, caller, Agreement, agreement_id)
 
         async def run() -> AgreementOut:
+            row = await side.row(db, caller, Agreement, agreement_id)
             ended = await flow.end_agreement(
                 db, row.company_id, agreement_id,
                 ends_on=given.ends_on, actor=caller.client_id, now=now,
@@ -273,9 +273,9 @@ def _doors(side: Side) -> APIRouter:  # noqa: C901 - one function per door, none
 
         Computed, not kept. 409 `no_fee_terms` where the agreement names no fee.
         """
-        row = await side.row(db, caller, Agreement, agreement_id)
 
         async def run() -> QuoteOut:
+            row = await side.row(db, caller, Agreement, agreement_id)
             known = await flow.version_on(db, row.company_id, row.agency_id, given.started_on)
             return _quote(known, terms_of(known.terms), given)
 

@@ -127,9 +127,9 @@ def _doors(side: Side) -> APIRouter:  # noqa: C901 - one function per door, none
         The other side has five business days to answer, then both have ten for evidence; then the
         operator, who is neither, decides. Either may give way at any time.
         """
-        agreement = await side.with_other(db, caller, given.counterparty_id)
 
         async def run() -> DisputeDetail:
+            agreement = await side.with_other(db, caller, given.counterparty_id)
             matter = Matter(
                 given.subject, given.reason, given.note, given.relay_id, given.placement_id,
                 given.credit_ids,
@@ -154,9 +154,9 @@ def _doors(side: Side) -> APIRouter:  # noqa: C901 - one function per door, none
         dispute_id: typed_id("dsp"),  # type: ignore[valid-type]
     ) -> DisputeDetail:
         """Answer, or bring evidence. Notes are never changed."""
-        row = await side.row(db, caller, Dispute, dispute_id)
 
         async def run() -> DisputeDetail:
+            row = await side.row(db, caller, Dispute, dispute_id)
             there = await flow.say(
                 db, kit, row.company_id, dispute_id, given.note,
                 party=side.party, actor=caller.client_id, now=now,
@@ -176,9 +176,9 @@ def _doors(side: Side) -> APIRouter:  # noqa: C901 - one function per door, none
         dispute_id: typed_id("dsp"),  # type: ignore[valid-type]
     ) -> DisputeDetail:
         """Give way: it is decided against you, for good."""
-        row = await side.row(db, caller, Dispute, dispute_id)
 
         async def run() -> DisputeDetail:
+            row = await side.row(db, caller, Dispute, dispute_id)
             there = await flow.concede(
                 db, kit, row.company_id, dispute_id,
                 party=side.party, actor=caller.client_id, now=now,
@@ -199,9 +199,9 @@ def _doors(side: Side) -> APIRouter:  # noqa: C901 - one function per door, none
         dispute_id: typed_id("dsp"),  # type: ignore[valid-type]
     ) -> DisputeDetail:
         """Ask for a second decision by somebody else: once, within ten business days."""
-        row = await side.row(db, caller, Dispute, dispute_id)
 
         async def run() -> DisputeDetail:
+            row = await side.row(db, caller, Dispute, dispute_id)
             there = await flow.appeal(
                 db, kit, row.company_id, dispute_id, given.note,
                 party=side.party, actor=caller.client_id, now=now,

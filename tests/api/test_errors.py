@@ -243,3 +243,9 @@ async def test_a_path_of_its_own_does_not_offer_what_its_neighbour_with_an_id_do
     answer = await client.request("OPTIONS", "/v1/company/ats/deliveries/replay")
 
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+
+
+async def test_a_wrong_method_is_not_taken_for_a_wrong_id(company_api):
+    answer = await company_api.get("/v1/company/ats/deliveries/replay")
+
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
