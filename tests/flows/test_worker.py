@@ -34,7 +34,9 @@ async def _in_hand(runtime, seconds, monkeypatch):
 
 async def _queue(runtime):
     async with runtime.database.transaction() as session:
-        return (await session.execute(text("SELECT status FROM pgq.pgqueuer"))).scalars().all()
+        # The ledger's watch asks for jobs of its own on a worker's first round.
+        mine = text("SELECT status FROM pgq.pgqueuer WHERE entrypoint NOT LIKE 'ledger.%'")
+        return (await session.execute(mine)).scalars().all()
 
 
 async def test_a_job_in_hand_is_finished_before_the_worker_ends(runtime, monkeypatch):
