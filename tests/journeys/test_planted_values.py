@@ -48,7 +48,8 @@ TELLING = {
     "job": {"external_id": "J-1", "title": "法人営業", "department": "営業部"},
 }  # fmt: skip
 NOT_FOREIGN = {"agency", "alembic_version", "heartbeat", "idempotency", "instance_fact",
-               "ledger_rule", "login_session", "oauth_assertion", "oauth_token",
+               "ledger_checkpoint", "ledger_rule", "ledger_verification", "ledger_watch",
+               "login_session", "oauth_assertion", "oauth_token",
                "sign_in_link"}  # fmt: skip
 """Tables that belong to nobody, and the directory of agencies (test_house.py has the reasons)."""
 
