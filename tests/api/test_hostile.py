@@ -16,7 +16,7 @@ from api.app import _routers, create_app
 from api.runtime import Runtime
 from tests.consents import invited
 from tests.factories import World, token_for
-from tests.pages.seed import enter
+from tests.pages.seed import enter, walked
 from tests.relays import forwarded
 
 pytestmark = pytest.mark.anyio
@@ -113,7 +113,7 @@ def doors() -> list[tuple[str, str]]:
     """(method, path) of everything that is served, also what no description names."""
     found = [("POST", "/v1/ats/{provider}/{connection_id}"), ("GET", "/openapi.json")]
     for module in _routers():
-        for route in module.router.routes:
+        for route in walked(module.router):
             found += [(method, route.path) for method in sorted(route.methods)]
     return found
 

@@ -101,7 +101,7 @@ async def test_a_token_carries_all_the_client_may_do_unless_it_asks_for_less(cli
     assert everything.json()["token_type"] == "Bearer"
     assert everything.json()["expires_in"] == 900
     assert everything.json()["scope"] == (
-        "feed:read relays:read relays:write webhooks:read webhooks:write"
+        "credits:read credits:write feed:read relays:read relays:write webhooks:read webhooks:write"
     )
     assert less.json()["scope"] == "feed:read"
 

@@ -137,10 +137,11 @@ async def test_an_operator_brings_it_up_on_a_database_of_their_own() -> None:
         folder = ending.enter_context(folder_for("real"))
         server = ending.enter_context(hosted_postgres(folder, password))
         env = {"DATABASE_URL": await owned_database(server, password), "RELAY_PORT": str(port)}
+        env["RELAY_DATA_DIR"] = str(folder / "data")
         env |= fresh_secrets(env)
         assert set(env) == {
-            "DATABASE_URL", "RELAY_PORT", "RELAY_KEYS", "RELAY_PEPPER", "RELAY_SIGNING_KEY",
-            "RELAY_LEDGER_KEY",
+            "DATABASE_URL", "RELAY_PORT", "RELAY_DATA_DIR",
+            "RELAY_KEYS", "RELAY_PEPPER", "RELAY_SIGNING_KEY", "RELAY_LEDGER_KEY",
         }  # fmt: skip
 
         assert "head" in relay("migrate", env=env)

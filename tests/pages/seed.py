@@ -1,5 +1,6 @@
 """A company in the middle of its work, made through the real flows, for looking at its pages."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -67,6 +68,13 @@ class Ledger:
     agreement: str
     placement: str
     relay: str
+
+
+def walked(router: Any) -> Iterator[Any]:
+    """The routes of a router and of those inside it."""
+    for route in router.routes:
+        inner = getattr(route, "original_router", None)
+        yield from [route] if inner is None else walked(inner)
 
 
 async def seed(runtime: Runtime, world: World) -> Seeded:

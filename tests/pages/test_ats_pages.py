@@ -489,12 +489,12 @@ async def site(room: Room) -> AsyncIterator[Site]:
     while not server.started:  # noqa: ASYNC110 - uvicorn offers no event to wait for
         await asyncio.sleep(0.02)
     port = server.servers[0].sockets[0].getsockname()[1]
-    seeded = Seeded(None, None, None, room.cookie, "")  # type: ignore[arg-type]  # not looked at here
+    seeded = Seeded(None, None, None, room.cookie, "", None)  # type: ignore[arg-type]  # unseen here
     async with async_playwright() as player:
         browser = await player.chromium.launch(executable_path=CHROMIUM, args=ARGS)
         shots = Path(os.environ["RELAY_SHOTS"]) if "RELAY_SHOTS" in os.environ else None
         url = f"http://127.0.0.1:{port}"
-        yield Site(url, browser, room.runtime, seeded, {}, shots)
+        yield Site(url, browser, room.runtime, room.world, seeded, {}, shots)
         await browser.close()
     server.should_exit = True
     await running

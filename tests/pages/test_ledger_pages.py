@@ -1,7 +1,7 @@
 """The pages of the ledger: who may act, what is refused with values kept, and what was done."""
 
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import date, timedelta
 from typing import Any
 
@@ -36,7 +36,7 @@ from tests.applications import one, rows
 from tests.conftest import START, own_database, settings_for
 from tests.factories import World, make_world
 from tests.flows.ledger_story import balance
-from tests.pages.seed import Seeded, enter, seed
+from tests.pages.seed import Seeded, enter, seed, walked
 from tests.relays import forwarded
 
 pytestmark = pytest.mark.anyio
@@ -92,13 +92,6 @@ def hr(client: httpx2.AsyncClient, seeded: Seeded) -> Desk:
 @pytest.fixture
 def agency(client: httpx2.AsyncClient, seeded: Seeded) -> Desk:
     return Desk(client, seeded.agency_cookie, "/agency")
-
-
-def walked(router: Any) -> Iterator[Any]:
-    """The routes of a router and of those inside it."""
-    for route in router.routes:
-        inner = getattr(route, "original_router", None)
-        yield from [route] if inner is None else walked(inner)
 
 
 def doors() -> list[tuple[str, str]]:
