@@ -1,5 +1,7 @@
 """A credit's life in sentences: what each step was, why, and what it changed."""
 
+from datetime import date
+
 from api.catalogue import has, say
 from domain.business_days import long_date
 from domain.views.credit_life import Step
@@ -22,7 +24,8 @@ _COLON = {"ja": " ", "en": ":"}
 
 def _key(step: Step, locale: str) -> str:
     """A step may have words of its own where it went from or why; else those of its kind."""
-    for key in (f"{step.kind}_{step.reason}", f"{step.kind}_from_{step.from_bucket}"):
+    cause = step.request.get("fact") or step.reason  # a late fact still has its cause
+    for key in (f"{step.kind}_{cause}", f"{step.kind}_from_{step.from_bucket}"):
         if has(locale, f"credit_life.{key}"):
             return key
     return step.kind
@@ -35,4 +38,4 @@ def _why(step: Step, locale: str) -> list[str]:
     if not has(locale, key):
         return []
     fact = step.request.get("fact_on")
-    return [say(locale, key, day=fact or "")]
+    return [say(locale, key, day=long_date(date.fromisoformat(fact), locale) if fact else "")]

@@ -44,7 +44,7 @@ def list_disputes() -> None:
 def show(dispute_id: Annotated[str, typer.Argument(help="dsp_…")]) -> None:
     """What both sides said."""
     for line in asyncio.run(_with_runtime(lambda runtime: _said(runtime, dispute_id))):
-        console.print(line, markup=False)
+        console.print(harmless(line), markup=False)
 
 
 @commands.command("decide")
@@ -63,6 +63,11 @@ def decide_dispute(
         console.print(f"[red]{why.code}[/]: {why.detail}")
         raise typer.Exit(1) from None
     console.print(f"{dispute_id} is {state}.")
+
+
+def harmless(words: str) -> str:
+    """What the sides wrote, without letters a terminal obeys: they could hide or fake words."""
+    return "".join(one if one.isprintable() or one in "\n\t" else "\ufffd" for one in words)
 
 
 async def _with_runtime(work: Any) -> Any:

@@ -35,7 +35,11 @@ def _aware(moment: datetime) -> datetime:
     if moment.tzinfo is None:
         message = "a time needs a zone, e.g. 2026-06-02T10:00:00+09:00"
         raise ValueError(message)
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        message = "this time lies outside the calendar in UTC"
+        raise ValueError(message) from None
 
 
 def _written_moment(value: object) -> object:

@@ -26,6 +26,7 @@ from domain.flows.verify_ledger import (
     steady,
     verify_company,
 )
+from domain.flows.verify_statements import verify_statements
 from domain.ids import new_id
 from domain.recount import Finding
 
@@ -97,6 +98,9 @@ async def finish(
     for company_id in chosen:
         async with runtime.database.transaction() as session:
             found = await check_credits(session, company_id, runtime.clock())
+            if scope.since is None:
+                keys = ledger_keys(runtime.settings)
+                found += await verify_statements(session, keys, company_id)
         outcome.business += [one for one in found if scope.book_id in {None, one.book_id}]
     if halting and outcome.report.findings:
         async with runtime.database.transaction() as session:

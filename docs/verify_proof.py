@@ -52,6 +52,7 @@ def check_transactions(head, rows):
             *sum(row["moves"], []), len(row["dates"]), *sum(row["dates"], []))).hex()
         need(chain == row["hash"], f"seq {seq} does not have its hash")
         for unit, credit, source, target, count, _ in row["moves"]:
+            need(all(type(one) is int for one in (unit, source, target, count)), f"seq {seq}: a move is not in numbers")
             held[unit, source] = held.get((unit, source), 0) - count
             held[unit, target] = held.get((unit, target), 0) + count
             if credit and credit == head["credit_id"]:
@@ -94,6 +95,7 @@ def main(told):
     hashes, held = check_transactions(head, [line for line in lines if "business_key" in line])
     found = check_checkpoints(by("checkpoints_rest_on")[0], by("checkpoint"), head["keys"]) if by("checkpoint") else {}
     for anchor in by("anchor"): check_anchor(head, anchor, hashes, found)
+    need(by("anchor") or not found, "there are checkpoints, and none of them holds this book")
     newest = head["keys"][found[max(found)]["key_id"]] if found else "nobody"
     need(not told.key or newest in map(read_key, told.key), f"the newest checkpoint is signed by {newest}, not by the key you named")
     for kept in (json.loads(read(name)) for name in told.checkpoint):

@@ -63,7 +63,8 @@ class Adjustment(Row, table=True):
             name="approved",
         ),
         CheckConstraint(
-            "state NOT IN ('assented', 'posted') OR agreed_by IS NOT NULL OR dispute_id IS NOT NULL"
+            "state NOT IN ('assented', 'posted') OR agreed_by IS NOT NULL"
+            " OR (dispute_id IS NOT NULL AND kind <> 'extend')"
             " OR (kind IN ('issue', 'settle') AND party = 'agency')"
             " OR (kind = 'take' AND party = 'company')",
             name="assented",
@@ -73,6 +74,13 @@ class Adjustment(Row, table=True):
         CheckConstraint("count BETWEEN 1 AND 50", name="count_sane"),
         ForeignKeyConstraint(["company_id", "book_id"], ["book.company_id", "book.id"]),
         Index("ix_adjustment_agency", "agency_id", "id"),
+        Index(
+            "uq_adjustment_dispute",
+            "company_id",
+            "dispute_id",
+            unique=True,
+            postgresql_where="dispute_id IS NOT NULL AND state NOT IN ('declined', 'cancelled')",
+        ),
     )
 
     company_id: str = Field(primary_key=True)

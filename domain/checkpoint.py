@@ -34,6 +34,10 @@ class Verifier(Protocol):
         """Whether the key of this name made the signature; false for a key nobody knows."""
         ...
 
+    def verifies_document(self, signature: str, payload: bytes, *, kind: str) -> bool:
+        """Whether a detached JWS over these bytes is ours and says what they are."""
+        ...
+
 
 class LedgerCheckpoint(Row, table=True):
     """The heads of all books changed since the one before, as one root (append-only)."""

@@ -50,6 +50,14 @@ class Placement(Row, table=True):
     """When the start has come, or the guarantee has passed: a first moment of a day in Japan."""
     created_at: datetime = instant()
 
+    @property
+    def left_early(self) -> bool:
+        """Whether the person left inside the guarantee, as start and leave are known now.
+
+        A corrected start moves the guarantee; a leave that lies behind it is no early one.
+        """
+        return self.left_on is not None and self.left_on <= self.guarantee_end_on
+
 
 class PlacementReport(Row, table=True):
     """One statement about a placement, as it was made (append-only)."""

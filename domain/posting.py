@@ -4,6 +4,7 @@ Pure: which moves an event makes is decided in the flows, and written by `domain
 """
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -92,12 +93,20 @@ def grant_parts(credit: NewCredit | Credit) -> list[object]:
 def flat(value: Any, path: str = "") -> list[str]:
     """A document as path and value, in the order of its keys: JSON text is never hashed."""
     if isinstance(value, Mapping) and value:
-        named = ((f"{path}.{key}", value[key]) for key in sorted(value))
+        named = ((f"{path}{step(key)}", value[key]) for key in sorted(value))
         return [part for name, inner in named for part in flat(inner, name)]
     if isinstance(value, list | tuple) and value:
         numbered = ((f"{path}[{number}]", inner) for number, inner in enumerate(value))
         return [part for name, inner in numbered for part in flat(inner, name)]
     return [path, "" if value is None else str(value)]
+
+
+def step(key: str) -> str:
+    """A key's part of a path. What parts a path is marked inside a key: no two paths look alike."""
+    return f".{key}" if key.isidentifier() else f".{_PARTING.sub(_MARKED, key)}"
+
+
+_PARTING, _MARKED = re.compile(r"[.\[\\]"), r"\\\g<0>"
 
 
 # The chain
@@ -146,6 +155,7 @@ def chain_hash(
 
 _TAKING_ORDER = (
     Bucket.PENDING, Bucket.AVAILABLE, Bucket.EXPIRED, Bucket.FROZEN, Bucket.RESERVED, Bucket.USED,
+    Bucket.REVERSED,
 )  # fmt: skip
 
 
@@ -153,8 +163,9 @@ def to_take_back(granted: Sequence[Credit], count: int) -> list[Credit]:
     """Which of a placement's credits an early leave takes.
 
     First what costs the company least: pending, available, expired (counts as taken, nothing
-    moves), frozen, reserved, used. Inside a group the latest expiry first, so that what stays can
-    be used sooner. What was reversed before is not there to be taken.
+    moves), frozen, reserved, used, and last what was reversed for a debt, as good as used. Inside a
+    group the latest expiry first, so that what stays can be used sooner. What was taken back before
+    is not among those granted here.
     """
     there = [credit for credit in granted if credit.bucket in _TAKING_ORDER]
     there.sort(key=lambda credit: credit.id)

@@ -19,7 +19,7 @@ from typing import Any
 
 from domain.credits import CREDIT, FIRST_HASH, POINT, RULES, Bucket, Kind
 from domain.errors import Invalid
-from domain.posting import canon, flat
+from domain.posting import canon, flat, step
 from domain.terms import guarantee_end, terms_of
 
 FIELDS = ("guarantee_end_on", "available_on", "expires_on")
@@ -121,13 +121,17 @@ class _Keys(dict[str, str]):
     """The paths of a request's keys, framed."""
 
     def __missing__(self, key: str) -> str:
-        made = framed(f".{key}")
+        made = framed(step(key))
         if len(self) < _KNOWN:
             self[key] = made
         return made
 
 
 _KEYS = _Keys()
+
+
+_CORRECTING = frozenset({Kind.CLAWBACK_SETTLED, Kind.ADJUSTED})
+"""One move of these alone is a correction by hand, which wants a closer look."""
 
 
 class _Shapes(dict[str, "tuple[Any, ...] | None"]):
@@ -140,7 +144,7 @@ class _Shapes(dict[str, "tuple[Any, ...] | None"]):
         several, kind, unit, source, target = parts_of(shape)
         rule = _RULES.get((kind, unit, source, target))
         made = None
-        if several == 0 and unit == CREDIT and rule is not None:
+        if several == 0 and unit == CREDIT and rule is not None and kind not in _CORRECTING:
             made = (
                 f"{framed(kind)}10:", framed(source, target, 1),
                 framed("credit-request-v1", kind), source, target, str(source), str(target),
@@ -179,6 +183,7 @@ class Recount:
     _frames: _Frames = field(default_factory=_Frames)
     _shapes: _Shapes = field(default_factory=_Shapes)
     _gathered: list[list[str]] = field(default_factory=list)
+    _astray: Counter[str] = field(default_factory=Counter)
 
     def add_credits(self, text: str) -> None:
         """Credits, whole lines: before any transaction."""
@@ -189,7 +194,7 @@ class Recount:
              bucket, frozen, guarantee, available, expires, looked, terms) = fields  # fmt: skip
             book = self.books.get(place)
             if book is None:
-                self._note(place[:30], "stray", None, credit_id)
+                self._stray(place, None, credit_id)
                 continue
             facts = (agreement, version, placement, relay, started, cap, value)
             made = CreditCount(
@@ -335,7 +340,7 @@ class Recount:
          *_rest) = lines[0]  # fmt: skip
         book, number = self.books.get(place), int(seq)
         if book is None:
-            self._note(place[:30], "stray", number, "a transaction of another agency's book")
+            self._stray(place, number, "a transaction of another agency's book")
             return
         moves = [line for line in lines if parts_of(line[11])[2]]
         if max(parts_of(shape)[0], 1) != len(lines):
@@ -371,6 +376,10 @@ class Recount:
             self._told(book, "grant" if new else "request", "not what was asked for")
         if any(one.grant_key != key for one in new.values()):
             self._told(book, "grant", "another grant's credit")
+        if kind == Kind.ADJUSTED or key.startswith("adjust:"):
+            asked_by = _scan(request, 0)[0].get("requested_by")
+            if asked_by in {None, actor}:
+                self._told(book, "two_persons", "a correction by one person")
         for line in moves:
             self._move(book, line, kind, reason)
         self.transactions += 1
@@ -453,7 +462,7 @@ class Recount:
         for place, unit, bucket, quantity, value in balances:
             book = self.books.get(place)
             if book is None:
-                self._note(place[:30], "stray", None, "a balance of another agency's book")
+                self._stray(place, None, "a balance of another agency's book")
                 continue
             left.discard((place, unit, bucket))
             at = bucket + 9 * (unit - 1)
@@ -475,6 +484,12 @@ class Recount:
             self._note(credit.book_id, "credit_dates", None, credit.id)
         if not credit.looked_after:
             self._note(credit.book_id, "credit_look", None, credit.id)
+
+    def _stray(self, place: str, seq: int | None, detail: str) -> None:
+        """A row without its book: a few tell enough."""
+        self._astray[place] += 1
+        if self._astray[place] <= _TOLD:
+            self._note(place[:30], "stray", seq, detail)
 
     def _told(self, book: BookCount, check: str, detail: str) -> None:
         """A few findings of a kind tell enough about a book."""
@@ -521,7 +536,7 @@ def _request(request: str) -> str:
         elif kind is int:
             made.append(f"{_KEYS[key]}{len(str(value))}:{value},")
         else:
-            made.append(framed(*flat(value, f".{key}")))
+            made.append(framed(*flat(value, step(key))))
     return "".join(made)
 
 

@@ -90,10 +90,12 @@ def declaration_stands(
     """Whether 「既登録」 is proven: known before the hand-over, in touch not long ago (rules 12).
 
     Two-way contact within `contact_days` before the hand-over; without both days it is not proven.
+    A contact after the hand-over proves nothing: the relay itself may have led to it.
     """
     if registered_on is None or last_contact_on is None:
         return False
-    return registered_on < forwarded_on and (forwarded_on - last_contact_on).days <= contact_days
+    since = (forwarded_on - last_contact_on).days
+    return registered_on < forwarded_on and 0 <= since <= contact_days
 
 
 def is_open(state: str) -> bool:

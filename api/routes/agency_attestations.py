@@ -10,7 +10,7 @@ from sqlmodel import col, select
 from api.auth import Caller, agency, company
 from api.deps import Db, Kit, Now
 from api.errors import problems
-from api.idempotency import Once
+from api.idempotency import Rehearsable
 from api.shapes import Cursor, Limit, Page, Shape, Text, Utc, page_of
 from api.sides import SIDES, Side
 from domain.duty import Attestation
@@ -102,7 +102,7 @@ async def give_attestation(
     db: Db,
     kit: Kit,
     now: Now,
-    once: Once,
+    once: Rehearsable,
 ) -> AttestationsOut:
     """Attest that every placement which started has been reported. Given once, never changed.
 

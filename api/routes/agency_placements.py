@@ -93,6 +93,11 @@ class EarlyLeaveIn(Shape):
     """The person has left."""
 
     last_day_employed: NearDay
+    reason_code: str | None = Field(
+        default=None, pattern=r"^[a-z][a-z_]{0,39}$",
+        description="Why, in a word of your agreement; kept with the report, no share rests on it",
+        examples=["voluntary_leave", "dismissal_for_cause"],
+    )  # fmt: skip
 
 
 class LeaveCorrectionIn(Shape):
@@ -239,7 +244,7 @@ async def leave_early(
     async def run() -> PlacementOut:
         left = await correct.report_early_leave(
             db, kit, caller.agency_id or "", placement_id, leave.last_day_employed,
-            actor=caller.client_id, now=now,
+            actor=caller.client_id, now=now, reason=leave.reason_code,
         )  # fmt: skip
         return _out(left)
 

@@ -10,7 +10,7 @@ from sqlmodel import col, select
 from api.auth import Caller, agency
 from api.deps import Db, Kit, Now, Process
 from api.errors import problems
-from api.idempotency import Once
+from api.idempotency import Once, Rehearsable
 from api.packages import signed
 from api.shapes import Cursor, Day, Limit, Page, Shape, Utc, page_of
 from domain.access import relay_of_agency
@@ -235,7 +235,7 @@ async def report_event(
     db: Db,
     kit: Kit,
     now: Now,
-    once: Once,
+    once: Rehearsable,
 ) -> RelayState:
     """Report how it goes on. The same report again gets the same answer.
 
@@ -262,7 +262,7 @@ async def report_status(
     caller: Annotated[Caller, agency("relays:write")],
     db: Db,
     now: Now,
-    once: Once,
+    once: Rehearsable,
 ) -> RelayState:
     """Nothing new, still at work on it: the word an open relay needs every so often.
 

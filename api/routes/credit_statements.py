@@ -15,7 +15,7 @@ from sqlmodel import col, select
 from api.auth import Caller
 from api.deps import Db, Kit, Now
 from api.errors import problems
-from api.idempotency import Once
+from api.idempotency import Rehearsable
 from api.shapes import Cursor, Limit, Page, Shape, page_of
 from api.sides import EITHER, SIDES, Side
 from api.statement_pdf import laid_out
@@ -162,7 +162,7 @@ def _doors(side: Side) -> APIRouter:  # noqa: C901 - one function per door, none
 
     @doors.post("/{month}/answer", responses=problems(400, 401, 403, 404, 409, 422, 429))
     async def answer_statement(
-        *, given: AnswerIn, db: Db, now: Now, once: Once, caller: Writes, month: MonthName
+        *, given: AnswerIn, db: Db, now: Now, once: Rehearsable, caller: Writes, month: MonthName
     ) -> Closed:
         """Accept or contest a closed month, once, within ten business days of its closing.
 

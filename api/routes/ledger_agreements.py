@@ -10,7 +10,7 @@ from sqlmodel import col, select
 from api.auth import Caller
 from api.deps import Db, Kit, Now
 from api.errors import problems
-from api.idempotency import Once
+from api.idempotency import Rehearsable
 from api.shapes import Cursor, Limit, NearDay, Page, Shape, Utc, page_of, typed_id
 from api.sides import SIDES, Side
 from domain import fees
@@ -200,7 +200,7 @@ def _doors(side: Side) -> APIRouter:  # noqa: C901 - one function per door, none
         db: Db,
         kit: Kit,
         now: Now,
-        once: Once,
+        once: Rehearsable,
         caller: Writes,
         agreement_id: typed_id("agr"),  # type: ignore[valid-type]
     ) -> ProposalOut:
@@ -221,7 +221,7 @@ def _doors(side: Side) -> APIRouter:  # noqa: C901 - one function per door, none
         *,
         db: Db,
         now: Now,
-        once: Once,
+        once: Rehearsable,
         caller: Writes,
         proposal_id: typed_id("prp"),  # type: ignore[valid-type]
         answer: Annotated[Literal["accept", "decline", "cancel"], Path()],
@@ -244,7 +244,7 @@ def _doors(side: Side) -> APIRouter:  # noqa: C901 - one function per door, none
         given: EndIn,
         db: Db,
         now: Now,
-        once: Once,
+        once: Rehearsable,
         caller: Writes,
         agreement_id: typed_id("agr"),  # type: ignore[valid-type]
     ) -> AgreementOut:
@@ -265,7 +265,7 @@ def _doors(side: Side) -> APIRouter:  # noqa: C901 - one function per door, none
         *,
         given: QuoteIn,
         db: Db,
-        once: Once,
+        once: Rehearsable,
         caller: Reads,
         agreement_id: typed_id("agr"),  # type: ignore[valid-type]
     ) -> QuoteOut:

@@ -36,7 +36,9 @@ class DisputeIn(Shape):
     counterparty_id: str = Field(pattern=EITHER, description="The other side's id")
     subject: Subject
     reason: Reason
-    note: Words = Field(description="Both sides and the operator read it. It is stored sealed")
+    note: Words = Field(
+        description="Both sides and the operator read it: never say where anybody works. Sealed"
+    )
     relay_id: str | None = Field(default=None, pattern=pattern("rly"))
     placement_id: str | None = Field(default=None, pattern=pattern("plc"))
     credit_ids: list[Annotated[str, Field(pattern=pattern("crd"))]] = Field(
@@ -45,7 +47,7 @@ class DisputeIn(Shape):
 
 
 class NoteIn(Shape):
-    """An answer, or evidence."""
+    """An answer, or evidence. Both sides read it: never say where anybody works."""
 
     note: Words
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
 
 from domain import adjustment, ledger
 from domain.adjustment import MOST_AT_ONCE, Adjustment
@@ -53,12 +54,12 @@ async def request_adjustment(
     """The first of two people asks. Nothing moves yet.
 
     The caller works for the company. Refusals: `NotFound`; `adjustment_invalid` (422);
-    `credit_moved`, `dispute_not_decided` (409).
+    `credit_moved`, `dispute_not_decided`, `dispute_used`, `beyond_dispute` (409).
     """
     _check_wish(wish)
     book = await ledger.open_book(session, company_id, agency_id, now)
     await _check_credits(session, book, wish, now)
-    await _check_dispute(session, book, wish, party)
+    await _check_dispute(session, book, wish, party, now)
     row_id = new_id("adj")
     made = Adjustment(
         company_id=company_id, id=row_id, agency_id=agency_id, book_id=book.id, kind=wish.kind,
@@ -95,7 +96,8 @@ async def approve(
     there.approved_by, there.approved_at = actor, now
     session.add(there)
     await session.flush()
-    if there.dispute_id is not None or not adjustment.needs_other(there.kind, there.party):
+    by_decision = there.dispute_id is not None and there.kind != "extend"
+    if by_decision or not adjustment.needs_other(there.kind, there.party):
         await _post(session, book, there, now)
         return there
     await tell_side(
@@ -171,12 +173,16 @@ async def _check_credits(session: AsyncSession, book: Book, wish: Wish, now: dat
         credit = await ledger.credit(session, book.company_id, credit_id)
         if credit.book_id != book.id:
             raise NotFound
-        if not await _is_there(session, book, credit, wish.kind):
-            detail = f"credit {credit_id} does not stand where this could be done"
-            raise Conflict(detail, code="credit_moved")
+        await _check_there(session, book, credit, wish.kind)
     if wish.expires_on is not None and wish.expires_on < today_in_japan(now):
         detail = "a new last day is today or later"
         raise Invalid(detail, code="adjustment_invalid")
+
+
+async def _check_there(session: AsyncSession, book: Book, credit: Credit, kind: str) -> None:
+    if not await _is_there(session, book, credit, kind):
+        detail = f"credit {credit.id} does not stand where this could be done"
+        raise Conflict(detail, code="credit_moved")
 
 
 async def _is_there(session: AsyncSession, book: Book, credit: Credit, kind: str) -> bool:
@@ -187,8 +193,10 @@ async def _is_there(session: AsyncSession, book: Book, credit: Credit, kind: str
     return await ledger.owes(session, book, credit.id)
 
 
-async def _check_dispute(session: AsyncSession, book: Book, wish: Wish, party: str) -> None:
-    """A decided dispute takes the place of the other side's yes."""
+async def _check_dispute(
+    session: AsyncSession, book: Book, wish: Wish, party: str, now: datetime
+) -> None:
+    """A decided dispute takes the place of the other side's yes: once, for what it was about."""
     if wish.dispute_id is None:
         return
     decided = await find(session, Dispute, book.company_id, wish.dispute_id)
@@ -197,6 +205,38 @@ async def _check_dispute(session: AsyncSession, book: Book, wish: Wish, party: s
     if decided.state != "final" or decided.outcome != f"for_{party}":
         detail = "this dispute was not decided for you"
         raise Conflict(detail, code="dispute_not_decided")
+    if await _rests_on(session, decided):
+        detail = "another correction rests on this dispute"
+        raise Conflict(detail, code="dispute_used")
+    if not await _is_about(session, book, decided, wish, today_in_japan(now)):
+        detail = "the dispute was not about so much; the other side has to agree to this"
+        raise Conflict(detail, code="beyond_dispute")
+
+
+async def _rests_on(session: AsyncSession, decided: Dispute) -> bool:
+    """The book is locked, so looking first is safe here."""
+    wanted = select(Adjustment.id).where(
+        col(Adjustment.company_id) == decided.company_id,
+        col(Adjustment.dispute_id) == decided.id,
+        col(Adjustment.state).not_in(("declined", "cancelled")),
+    )
+    return (await session.scalars(wanted)).first() is not None
+
+
+async def _is_about(
+    session: AsyncSession, book: Book, decided: Dispute, wish: Wish, today: date
+) -> bool:
+    """Credits that were disputed, or those of the placement; new ones no more than one start's."""
+    if wish.kind == "issue":
+        version = await version_on(session, book.company_id, book.agency_id, today)
+        most = max(len(decided.credit_ids), terms_of(version.terms).credits_per_placement)
+        return (wish.count or 0) <= most
+    earned: Sequence[Credit] = []
+    if decided.placement_id is not None:
+        earned = await ledger.credits_of(
+            session, book.company_id, placement_id=decided.placement_id
+        )
+    return set(wish.credit_ids) <= {*decided.credit_ids, *(one.id for one in earned)}
 
 
 def _check_side(there: Adjustment, party: str, *, own: bool) -> None:
@@ -222,6 +262,8 @@ async def _post(session: AsyncSession, book: Book, there: Adjustment, now: datet
     today = today_in_japan(now)
     version = await version_on(session, book.company_id, book.agency_id, today)
     credits_ = [await ledger.credit(session, book.company_id, one) for one in there.credit_ids]
+    for one in credits_:  # it may have moved, or been paid for, since it was asked for
+        await _check_there(session, book, one, there.kind)
     posting = _posting(there, version, credits_, today)
     await ledger.post(session, book, posting, now)
     await _after(session, book, posting, now)

@@ -3,8 +3,9 @@
 A yes makes the next version. Versions are never changed; what was granted keeps its own terms.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from itertools import islice
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -18,6 +19,8 @@ from domain.ledger import day_after, today_in_japan
 from domain.ports import Tools
 from domain.store import lock
 from domain.terms import terms_of, unknown_terms
+
+_MOST_NAMES, _LONGEST_NAME = 20, 100
 
 
 async def version_on(
@@ -136,12 +139,15 @@ async def end_agreement(
 ) -> Agreement:
     """Give notice: nothing new is relayed after the last day; credits live on for the agreed tail.
 
-    Either side may. Refusals: `ends_in_past` (422), `agreement_ended` (409).
+    Either side may, and either may bring the day forward: notice for a far day binds nobody longer.
+    Refusals: `ends_in_past` (422), `agreement_ended` (409) once it has, or for a later day.
     """
     agreement = await lock(session, Agreement, company_id, agreement_id)
     if agreement.ends_on == ends_on:
         return agreement
-    if agreement.ends_on is not None:
+    if agreement.ends_on is not None and (
+        agreement.state != "active" or ends_on > agreement.ends_on
+    ):
         raise Conflict("notice was given before", code="agreement_ended")
     if ends_on < today_in_japan(now):
         detail = "an agreement ends today or later"
@@ -163,11 +169,17 @@ async def _whole(
 ) -> dict[str, Any]:
     unknown = unknown_terms(terms)
     if unknown:
-        raise Invalid(f"no such terms: {', '.join(unknown)}", code="terms_unknown")
+        raise Invalid(f"no such terms: {_told(unknown)}", code="terms_unknown")
     newest = (await versions(session, agreement.company_id, agreement.agency_id))[-1]
     whole = {**newest.terms, **terms}
     terms_of(whole)
     return whole
+
+
+def _told(unknown: Sequence[str]) -> str:
+    """The first of these names, as far as they can be told: they come from outside."""
+    shown = (name[:_LONGEST_NAME].encode(errors="replace").decode() for name in unknown)
+    return ", ".join(islice(shown, _MOST_NAMES))
 
 
 async def _open_proposal(session: AsyncSession, agreement: Agreement) -> TermProposal | None:

@@ -32,6 +32,12 @@ _DISAGREE = text("""
        SELECT FROM reservation r WHERE r.company_id = c.company_id AND r.credit_id = c.id
           AND r.state = 'used' AND r.hired_on IS NOT NULL)
     UNION ALL
+    SELECT r.book_id, 'hire_without_credit', r.id FROM reservation r
+      JOIN credit c ON c.company_id = r.company_id AND c.id = r.credit_id
+     WHERE r.company_id = :company AND r.state = 'used' AND (c.bucket <> 5 OR EXISTS (
+       SELECT FROM reservation o WHERE o.company_id = r.company_id AND o.credit_id = r.credit_id
+          AND o.state = 'used' AND o.id <> r.id))
+    UNION ALL
     SELECT r.book_id, 'reserved_for_nothing', r.id FROM reservation r
      WHERE r.company_id = :company AND r.state = 'reserved' AND btrim(r.opening) = ''
     UNION ALL
@@ -52,7 +58,8 @@ _UNRESOLVED = text("""
       FROM credit c WHERE c.look_at <= :now AND c.bucket = 1 AND c.guarantee_end_on < :today
     UNION ALL
     SELECT 'reserved', count(*), min(r.holds_until)
-      FROM reservation r WHERE r.look_at <= :now AND r.state = 'reserved' AND r.holds_until < :today
+      FROM reservation r JOIN credit c ON c.company_id = r.company_id AND c.id = r.credit_id
+     WHERE r.state = 'reserved' AND r.holds_until < :today AND c.bucket = 3
     UNION ALL
     SELECT 'frozen', count(*), min(f.since) FROM (
       SELECT (SELECT t.effective_on FROM ledger_entry e

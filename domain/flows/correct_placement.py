@@ -10,6 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from domain.access import as_agency, as_company
+from domain.business_days import local_day
+from domain.dispute import Dispute
 from domain.errors import Conflict, NotFound
 from domain.flows.earn_credits import settle_placement
 from domain.flows.report_placement import check_start, keep_report, stand, told_day
@@ -45,18 +47,22 @@ async def correct_placement(
     """Another first day, or another kind of contract. A day ahead of today postpones the start.
 
     Untouched credits are taken back and granted anew with the right dates; what is held or used
-    stays. Raises `NotFound` and `Conflict` (`placement_withdrawn`, `left_before_start`, and the
-    refusals of a report).
+    stays. Raises `NotFound` and `Conflict` (`placement_withdrawn`, `left_before_start`,
+    `decided_in_dispute`, and the refusals of a report).
     """
     relay, placement = await _both(session, agency_id, placement_id)
     _check_stands(placement)
-    started_on = told_day(relay, correction.started_on or placement.started_on)
+    started_on = placement.started_on
+    if correction.started_on is not None:
+        started_on = told_day(relay, correction.started_on)
     term = correction.employment_term or placement.employment_term
     if (started_on, term) == (placement.started_on, placement.employment_term):
         return placement
     if placement.left_on is not None and started_on > placement.left_on:
         detail = "the last day employed lies before this start"
         raise Conflict(detail, code="left_before_start")
+    if started_on > today_in_japan(now) and placement.state != "expected":
+        await _check_undecided(session, placement, "placement")
     version = await check_start(session, relay, started_on)
     placement.started_on, placement.employment_term = started_on, term
     placement.agreement_id, placement.agreement_version = version.agreement_id, version.version
@@ -79,11 +85,12 @@ async def withdraw_placement(
 ) -> Placement:
     """There was no such start after all. What it earned is taken back; a new one may be reported.
 
-    Raises `NotFound`. Said again it changes nothing.
+    Raises `NotFound` and `Conflict` (`decided_in_dispute`). Said again it changes nothing.
     """
     relay, placement = await _both(session, agency_id, placement_id)
     if placement.state == "withdrawn":
         return placement
+    await _check_undecided(session, placement, "placement")
     placement.state = "withdrawn"
     return await restate(
         session, tools, relay, placement, "withdrawn", actor=actor, reason=reason, now=now
@@ -99,11 +106,12 @@ async def report_early_leave(
     *,
     actor: str,
     now: datetime,
+    reason: str | None = None,
 ) -> Placement:
     """The person left inside the guarantee: the agreed share of what was earned is taken back.
 
     Raises `NotFound` and `Conflict` (`placement_withdrawn`, `left_before_start`, `not_left_yet`,
-    `outside_guarantee`, `reported_differently`).
+    `outside_guarantee`, `reported_differently`, `decided_in_dispute`).
     """
     relay, placement = await _both(session, agency_id, placement_id)
     _check_stands(placement)
@@ -113,9 +121,10 @@ async def report_early_leave(
         detail = "an early leave was reported with another last day; correct that report"
         raise Conflict(detail, code="reported_differently")
     _check_leave(placement, last_day, today_in_japan(now))
+    await _check_undecided(session, placement, "early_leave", last_day)
     placement.left_on = last_day
     return await restate(
-        session, tools, relay, placement, "early_leave", actor=actor, reason=None, now=now
+        session, tools, relay, placement, "early_leave", actor=actor, reason=reason, now=now
     )
 
 
@@ -144,6 +153,7 @@ async def correct_leave(
         raise Conflict(detail, code="no_leave_reported")
     if last_day is not None:
         _check_leave(placement, last_day, today_in_japan(now))
+        await _check_undecided(session, placement, "early_leave", last_day)
     placement.left_on = last_day
     return await restate(
         session, tools, relay, placement, "leave_corrected", actor=actor, reason=reason, now=now
@@ -204,6 +214,26 @@ def _check_stands(placement: Placement) -> None:
     if placement.state == "withdrawn":
         detail = "this report was taken back; report the placement again"
         raise Conflict(detail, code="placement_withdrawn")
+
+
+async def _check_undecided(
+    session: AsyncSession, placement: Placement, subject: str, day: date | None = None
+) -> None:
+    """What a dispute decided for the company is final: the agency does not report it away again.
+
+    A leave on a day behind the opening of the dispute is a new fact.
+    """
+    wanted = select(Dispute.created_at).where(
+        col(Dispute.company_id) == placement.company_id,
+        col(Dispute.placement_id) == placement.id,
+        col(Dispute.subject) == subject,
+        col(Dispute.state) == "final",
+        col(Dispute.outcome) == "for_company",
+    )
+    opened = (await session.scalars(wanted)).all()
+    if any(day is None or day <= local_day(moment) for moment in opened):
+        detail = "a dispute decided this for the company; a correction of the book needs its yes"
+        raise Conflict(detail, code="decided_in_dispute")
 
 
 def _check_leave(placement: Placement, last_day: date, today: date) -> None:

@@ -1,7 +1,8 @@
 """Where it is so agreed, relays count: every n of them earn a credit, whatever comes of them.
 
-A relay counts once, when the agency has taken it on, and only while the person's consent stands. A
-withdrawal takes the point out again, unless it has become part of a credit by then.
+A relay counts once, when the agency has taken it on, and only while the person's consent stands: a
+withdrawal takes a point out again. A credit that was earned stays; where no point is left beside it
+there is none to take.
 """
 
 from datetime import datetime
@@ -42,7 +43,7 @@ async def count_relay(session: AsyncSession, relay: Relay, now: datetime) -> Non
 
 
 async def uncount_relay(session: AsyncSession, relay: Relay, now: datetime) -> None:
-    """The person has withdrawn: a point that is not yet part of a credit is taken out.
+    """The person has withdrawn: one of the points that are not yet part of a credit is taken out.
 
     The caller works for the relay's company and holds the relay locked.
     """
@@ -81,8 +82,13 @@ async def _convert(
     session: AsyncSession, book: Book, version: AgreementVersion, terms: Terms, now: datetime
 ) -> None:
     """N points become a credit that may be used at once: there is no guarantee to wait for."""
-    if await ledger.balance(session, book, Bucket.AVAILABLE, unit=POINT) < terms.per_n.n:
-        return
+    while await ledger.balance(session, book, Bucket.AVAILABLE, unit=POINT) >= terms.per_n.n:
+        await _convert_once(session, book, version, terms, now)
+
+
+async def _convert_once(
+    session: AsyncSession, book: Book, version: AgreementVersion, terms: Terms, now: datetime
+) -> None:
     count = await ledger.balance(session, book, Bucket.USED, unit=POINT) + terms.per_n.n
     today = today_in_japan(now)
     made = NewCredit(

@@ -4,22 +4,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from sqlalchemy import cast, func
+from sqlalchemy.dialects.postgresql import JSONB, array
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from domain import dispute, ledger
 from domain.business_days import after, calendar_of, local_day
 from domain.company import DEFAULT_CALENDAR
-from domain.credits import Credit
+from domain.credits import Bucket, Credit
 from domain.dispute import Dispute, DisputeNote
 from domain.errors import Conflict, Invalid, NotFound
 from domain.flows.ask_back import asked_back
 from domain.flows.correct_placement import restate
+from domain.flows.earn_credits import settle_placement
 from domain.flows.freeze_credits import FREEZABLE, freeze, take_frozen, thaw
 from domain.flows.tell_sides import other, tell_side
 from domain.ids import new_id
 from domain.ledger import day_after, today_in_japan
-from domain.placement import Placement
+from domain.placement import Placement, PlacementReport
 from domain.ports import Tools
 from domain.relay import Relay
 from domain.store import find, lock
@@ -64,8 +67,8 @@ async def open_dispute(
 ) -> Dispute:
     """Open a dispute: the credits concerned are frozen in the same transaction.
 
-    The caller works for the company. Refusals: `NotFound`; `dispute_open`, `nothing_to_dispute`
-    (409); `not_yours_to_dispute` (422).
+    The caller works for the company. Refusals: `NotFound`; `dispute_open`, `dispute_decided`,
+    `nothing_to_dispute` (409); `not_yours_to_dispute` (422).
     """
     placement, relay = await _subject(session, company_id, agency_id, matter)
     if party == "agency" and matter.subject in {"early_leave", "already_registered"}:
@@ -80,6 +83,7 @@ async def open_dispute(
     )  # fmt: skip
     made.look_at = day_after(made.due_on)
     await _one_at_a_time(session, made)
+    await _check_not_lost(session, made, matter)
     frozen = await _freeze(session, made, placement, matter, now)
     if matter.subject == "credit" and not frozen:
         detail = "none of these credits can be disputed any more"
@@ -257,6 +261,35 @@ async def _one_at_a_time(session: AsyncSession, made: Dispute) -> None:
         raise Conflict("this is under dispute already", code="dispute_open")
 
 
+async def _check_not_lost(session: AsyncSession, made: Dispute, matter: Matter) -> None:
+    """Who lost does not freeze the same again; the company may if more was reported since."""
+    if matter.subject == "credit":
+        same = cast(Dispute.credit_ids, JSONB).has_any(array(list(matter.credit_ids)))
+    elif made.placement_id is not None:
+        same = col(Dispute.placement_id) == made.placement_id
+    else:
+        same = col(Dispute.relay_id) == made.relay_id
+    lost = select(func.max(Dispute.ended_at)).where(
+        col(Dispute.company_id) == made.company_id,
+        col(Dispute.agency_id) == made.agency_id,
+        col(Dispute.subject) == made.subject,
+        col(Dispute.state) == "final",
+        col(Dispute.outcome) == dispute.against(made.opened_by),
+        same,
+    )
+    ended_at = await session.scalar(lost)
+    if ended_at is None:
+        return
+    since = select(PlacementReport.id).where(
+        col(PlacementReport.company_id) == made.company_id,
+        col(PlacementReport.placement_id) == made.placement_id,
+        col(PlacementReport.noted_at) > ended_at,
+    )
+    if made.opened_by == "agency" or (await session.scalars(since)).first() is None:
+        detail = "a dispute about this was decided, and that is final"
+        raise Conflict(detail, code="dispute_decided")
+
+
 async def _freeze(
     session: AsyncSession, made: Dispute, placement: Placement | None, matter: Matter, now: datetime
 ) -> list[Credit]:
@@ -273,9 +306,12 @@ async def _freeze(
     found = [await ledger.credit(session, book.company_id, credit_id) for credit_id in sorted(ids)]
     if any(credit.book_id != book.id for credit in found):
         raise NotFound
-    frozen = [credit for credit in found if credit.bucket in FREEZABLE]
-    await freeze(session, book, frozen, made.id, actor=made.actor, now=now)
-    return frozen
+    free = [credit for credit in found if credit.bucket in FREEZABLE]
+    await freeze(session, book, free, made.id, actor=made.actor, now=now)
+    if matter.subject == "credit":
+        return free
+    # What another dispute froze before stays frozen until both are over.
+    return [credit for credit in found if credit in free or credit.bucket == Bucket.FROZEN]
 
 
 async def _whole(session: AsyncSession, company_id: str, dispute_id: str) -> Dispute:
@@ -322,13 +358,22 @@ async def _settle_frozen(session: AsyncSession, there: Dispute, now: datetime) -
     book = await ledger.lock_book(session, book.company_id, book.id)
     for credit_id in there.credit_ids:
         credit = await ledger.credit(session, book.company_id, credit_id)
-        if there.outcome == "for_company":
-            await thaw(
-                session, book, credit, there.id,
-                frozen_on=there.frozen_on, actor="system", now=now,
-            )  # fmt: skip
-        else:
+        if there.outcome == "for_agency":
             await take_frozen(session, book, credit, there.id, actor="system", now=now)
+        elif not await _disputed_otherwise(session, there, credit_id):
+            await thaw(session, book, credit, there.id, actor="system", now=now)
+
+
+async def _disputed_otherwise(session: AsyncSession, there: Dispute, credit_id: str) -> bool:
+    """Whether another dispute that is not over holds this credit. The book is locked."""
+    wanted = select(Dispute.id).where(
+        col(Dispute.company_id) == there.company_id,
+        col(Dispute.agency_id) == there.agency_id,
+        col(Dispute.id) != there.id,
+        col(Dispute.state) != "final",
+        cast(Dispute.credit_ids, JSONB).contains([credit_id]),
+    )
+    return (await session.scalars(wanted)).first() is not None
 
 
 async def _settle_facts(session: AsyncSession, tools: Tools, there: Dispute, now: datetime) -> None:
@@ -342,6 +387,8 @@ async def _settle_facts(session: AsyncSession, tools: Tools, there: Dispute, now
     if placement is None or await _replaced(session, placement):
         return
     if not _facts_change(there, placement):
+        # Corrected meanwhile: what was frozen still rests on the facts of before.
+        await settle_placement(session, tools, placement, because="decided", now=now)
         return
     await restate(
         session, tools, relay, placement, _NEWS[there.subject, there.outcome or ""],

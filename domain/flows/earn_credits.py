@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
@@ -15,14 +16,23 @@ from domain import ledger
 from domain.agreement import AgreementVersion
 from domain.credits import Book, Bucket, Credit, Kind, LedgerEntry
 from domain.flows.ask_back import ask_back, asked_back, end_hold_of, let_stay
-from domain.flows.mature_credit import make_available
+from domain.flows.mature_credit import frozen_days, make_available
 from domain.ids import new_id
 from domain.ledger import cite, credits_of, today_in_japan
+from domain.periods import extended
 from domain.placement import Placement
 from domain.ports import Tools
-from domain.posting import Move, NewCredit, Posting, to_take_back
+from domain.posting import DateSet, Move, NewCredit, Posting, to_take_back
 from domain.terms import Terms, taken_back, terms_of
 
+_SPOKEN_FOR = text("""
+    SELECT e.credit_id, t.kind
+      FROM ledger_entry e
+      JOIN ledger_tx t ON t.company_id = e.company_id AND t.id = e.tx_id
+      LEFT JOIN dispute d ON d.company_id = t.company_id AND d.id = t.request ->> 'dispute_id'
+     WHERE e.company_id = :company AND e.credit_id = ANY(:credits) AND e.ord % 2 = 0
+       AND e.bucket = 7 AND (t.kind IN (12, 13) OR (t.kind = 10 AND d.subject = 'credit'))
+""")
 _OPEN = (Bucket.PENDING, Bucket.AVAILABLE, Bucket.RESERVED, Bucket.FROZEN)
 _REPLACEABLE = (Bucket.PENDING, Bucket.AVAILABLE)
 
@@ -80,7 +90,7 @@ def earned(terms: Terms, placement: Placement) -> int:
     """How many credits the facts earn: none before the start, fewer after an early leave."""
     if not terms.grants_on_placement or placement.state in {"expected", "withdrawn"}:
         return 0
-    if placement.left_on is None:
+    if not placement.left_early or placement.left_on is None:
         return terms.credits_per_placement
     gone = taken_back(terms, terms.credits_per_placement, placement.started_on, placement.left_on)
     return terms.credits_per_placement - gone
@@ -89,14 +99,16 @@ def earned(terms: Terms, placement: Placement) -> int:
 async def _bring_to(case: _Case, due: int) -> None:
     there = await credits_of(case.session, case.book.company_id, placement_id=case.placement.id)
     stale = [credit for credit in there if due and _is_stale(credit, case.placement)]
-    gone = await _gone(case, there) | {credit.id for credit in stale}
+    paid, agreed = await _spoken_for(case, there)
+    gone = await _gone(case, there) - paid | {credit.id for credit in stale}
     standing = [credit for credit in there if credit.id not in gone]
-    await _reverse(case, stale)
-    if len(standing) > due:
-        await _take(case, to_take_back(standing, len(standing) - due))
-    elif len(standing) < due:
-        kept = await let_stay(case.session, case.placement, due - len(standing))
-        await _grant(case, due - len(standing) - kept, first=not there)
+    taken = to_take_back(standing, max(len(standing) - due, 0))
+    await _take(case, [*stale, *taken])  # one report, one posting
+    missing = due - len(standing) - len(agreed)
+    if missing > 0:
+        missing -= await let_stay(case.session, case.placement, missing)
+        waited = sorted((frozen_days(credit) for credit in stale), reverse=True)
+        await _grant(case, missing, waited, first=not there)
 
 
 def _is_stale(credit: Credit, placement: Placement) -> bool:
@@ -113,6 +125,22 @@ async def _gone(case: _Case, there: Sequence[Credit]) -> set[str]:
     return reversed_ | asked | await _owed_for(case, [credit.id for credit in there])
 
 
+async def _spoken_for(case: _Case, there: Sequence[Credit]) -> tuple[set[str], set[str]]:
+    """Reversed credits that no fact of the placement took, and none brings back.
+
+    Those that paid a debt, which is like a use; and those the two sides, or the decision of a
+    dispute about them, took away.
+    """
+    ids = [credit.id for credit in there if credit.bucket == Bucket.REVERSED]
+    if not ids:
+        return set(), set()
+    values = {"company": case.book.company_id, "credits": ids}
+    rows = (await case.session.execute(_SPOKEN_FOR, values)).all()
+    owed = await _owed_for(case, ids)
+    paid = {row.credit_id for row in rows if row.kind == Kind.CLAWBACK_SETTLED} - owed
+    return paid, {row.credit_id for row in rows if row.kind != Kind.CLAWBACK_SETTLED}
+
+
 async def _owed_for(case: _Case, ids: Collection[str]) -> set[str]:
     """Credits that became owed at some time, settled since or not."""
     wanted = select(LedgerEntry.credit_id).where(
@@ -127,7 +155,8 @@ async def _owed_for(case: _Case, ids: Collection[str]) -> set[str]:
 # More is earned
 
 
-async def _grant(case: _Case, count: int, *, first: bool) -> None:
+async def _grant(case: _Case, count: int, waited: Sequence[int], *, first: bool) -> None:
+    """`waited`: days on which the credits these replace stood frozen; they do not count."""
     if count <= 0:
         return
     placement, terms = case.placement, case.terms
@@ -141,6 +170,11 @@ async def _grant(case: _Case, count: int, *, first: bool) -> None:
         actor=placement.agency_id,
         reason=dated.reason,
         moves=[Move(credit.id, Bucket.ISSUED, Bucket.PENDING) for credit in made],
+        dates=[
+            DateSet(one.id, "guarantee_end_on", extended(one.guarantee_end_on, days))
+            for one, days in zip(made, waited, strict=False)
+            if days
+        ],
         credits=made,
         request=case.request(**dated.request),
     )
@@ -200,10 +234,13 @@ async def _open_at_once(case: _Case, granted: Collection[str]) -> None:
 
 
 async def _take(case: _Case, taken: Sequence[Credit]) -> None:
-    """What expired counts as taken and does not move; what is held is asked back first."""
+    """What expired counts as taken and does not move; what is held is asked back first.
+
+    What was used, or paid a debt, is owed.
+    """
     held = [credit for credit in taken if credit.bucket == Bucket.RESERVED]
-    used = [credit for credit in taken if credit.bucket == Bucket.USED]
-    ending = {Bucket.RESERVED, Bucket.USED, Bucket.EXPIRED}
+    used = [one for one in taken if one.bucket in {Bucket.USED, Bucket.REVERSED}]
+    ending = {Bucket.RESERVED, Bucket.USED, Bucket.EXPIRED, Bucket.REVERSED}
     await _reverse(case, [credit for credit in taken if credit.bucket not in ending])
     await _owe(case, used)
     for credit in held:
@@ -228,13 +265,13 @@ async def _post_back(case: _Case, kind: Kind, word: str, moves: Sequence[Move]) 
         return
     placement = case.placement
     ids = [move.credit_id for move in moves if move.credit_id is not None]
-    day = await ledger.no_earlier(case.session, case.book, _fact_day(case), ids)
-    dated = ledger.dated(case.book, day, case.now, case.because)
+    dated = ledger.dated(case.book, _fact_day(case), case.now, case.because)
+    day = await ledger.no_earlier(case.session, case.book, dated.day, ids)
     left = {"left_on": placement.left_on.isoformat()} if placement.left_on else {}
     posting = Posting(
         kind=kind,
         key=f"{word}:{placement.id}:{placement.reports}",
-        effective_on=dated.day,
+        effective_on=day,
         actor="system" if case.because == "decided" else placement.agency_id,
         reason=dated.reason,
         moves=moves,

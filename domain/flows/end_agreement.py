@@ -23,20 +23,24 @@ async def end_agreement_now(
 ) -> None:
     """Timer `agreement.look_at`: the notice period is over. Pending credits keep their guarantee.
 
-    Their last day follows when they become available (`mature_credit.usable_days`).
+    Their last day follows when they become available (`mature_credit.usable_days`). A halted book
+    waits.
     """
     if await find(session, Agreement, company_id, agreement_id) is None:
         return
     agreement = await lock(session, Agreement, company_id, agreement_id)
     if agreement.look_at is None or agreement.look_at > now:
         return
+    book = await ledger.book_of(session, company_id, agreement.agency_id)
+    if book is not None:
+        book = await ledger.lock_book(session, company_id, book.id)
+        if book.halted:
+            return
     agreement.state, agreement.look_at = "ended", None  # its last month is still attested
     session.add(agreement)
     await session.flush()
-    book = await ledger.book_of(session, company_id, agreement.agency_id)
     if book is None:
         return
-    book = await ledger.lock_book(session, company_id, book.id)
     for credit in await _with_a_last_day(session, book):
         await _shorten(session, book, credit, agreement, now)
 

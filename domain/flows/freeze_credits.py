@@ -4,9 +4,10 @@ from collections.abc import Collection
 from datetime import date, datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
 
 from domain import ledger
-from domain.credits import Book, Bucket, Credit, Kind
+from domain.credits import Book, Bucket, Credit, Kind, LedgerEntry, LedgerTx
 from domain.flows.ask_back import end_hold_of, open_hold
 from domain.flows.mature_credit import announce_expiry, expire_if_over
 from domain.ledger import cite, day_after, today_in_japan
@@ -48,7 +49,6 @@ async def thaw(
     credit: Credit,
     dispute_id: str,
     *,
-    frozen_on: date,
     actor: str,
     now: datetime,
 ) -> None:
@@ -59,7 +59,8 @@ async def thaw(
     credit = await ledger.credit(session, book.company_id, credit.id)
     if credit.bucket != Bucket.FROZEN or credit.frozen_from is None:
         return
-    back, days = Bucket(credit.frozen_from), (today_in_japan(now) - frozen_on).days
+    back, since = Bucket(credit.frozen_from), await _frozen_on(session, credit)
+    days = (today_in_japan(now) - since).days
     dates = _moved(credit, back, days)
     posting = Posting(
         kind=Kind.UNFROZEN,
@@ -104,6 +105,27 @@ async def take_frozen(
     )
     await ledger.post(session, book, posting, now)
     await end_hold_of(session, book.company_id, credit.id, now)
+
+
+async def _frozen_on(session: AsyncSession, credit: Credit) -> date:
+    """The day on which it was frozen last, by its newest entry there."""
+    wanted = (
+        select(col(LedgerTx.effective_on))
+        .join(
+            LedgerEntry,
+            (col(LedgerEntry.company_id) == col(LedgerTx.company_id))
+            & (col(LedgerEntry.tx_id) == col(LedgerTx.id)),
+        )
+        .where(
+            col(LedgerEntry.company_id) == credit.company_id,
+            col(LedgerEntry.credit_id) == credit.id,
+            col(LedgerTx.kind) == Kind.FROZEN,
+        )
+        .order_by(col(LedgerTx.id).desc())
+        .limit(1)
+    )
+    day: date = (await session.execute(wanted)).scalar_one()
+    return day
 
 
 def _moved(credit: Credit, back: Bucket, days: int) -> list[DateSet]:

@@ -23,12 +23,12 @@ _DAY = timedelta(days=1)
 async def make_available(session: AsyncSession, book: Book, credit: Credit, now: datetime) -> None:
     """Post that a credit may be used, with its first and last day; settle a debt with it if any."""
     first, last = await usable_days(session, credit)
-    day = await ledger.no_earlier(session, book, first, [credit.id])
-    dated = ledger.dated(book, day, now, None)
+    dated = ledger.dated(book, first, now, None)
+    day = await ledger.no_earlier(session, book, dated.day, [credit.id])
     posting = Posting(
         kind=Kind.BECAME_AVAILABLE,
         key=f"available:{credit.id}",
-        effective_on=dated.day,
+        effective_on=day,
         actor="system",
         reason=dated.reason,
         moves=[Move(credit.id, Bucket.PENDING, Bucket.AVAILABLE)],
@@ -50,17 +50,23 @@ async def usable_days(session: AsyncSession, credit: Credit) -> tuple[date, date
     guarantee to wait for.
     """
     terms = terms_of(credit.terms)
-    frozen = credit.guarantee_end_on - guarantee_end(terms, credit.started_on)
     first = credit.started_on
     if credit.placement_id is not None:
         first = available_on(terms, credit.started_on, credit.guarantee_end_on)
     last = expires_on(terms, credit.started_on, first)
     if terms.validity_from == "start":
-        last += frozen
-    return first, await _within_tail(session, credit, last)
+        last += _DAY * frozen_days(credit)
+    return first, await within_tail(session, credit, last)
 
 
-async def _within_tail(session: AsyncSession, credit: Credit, last: date) -> date:
+def frozen_days(credit: Credit) -> int:
+    """How many days a dispute held up the guarantee: the credit's last day against its terms'."""
+    ends = guarantee_end(terms_of(credit.terms), credit.started_on)
+    return (credit.guarantee_end_on - ends).days
+
+
+async def within_tail(session: AsyncSession, credit: Credit, last: date) -> date:
+    """A last day of use, brought forward to the agreement's tail once its end is known."""
     agreement = await session.get_one(Agreement, (credit.company_id, credit.agreement_id))
     if agreement.ends_on is None:
         return last
@@ -90,12 +96,12 @@ async def expire_if_over(session: AsyncSession, book: Book, credit_id: str, now:
 async def expire(session: AsyncSession, book: Book, credit: Credit, now: datetime) -> None:
     """Post that a credit's validity is over, under the day after its last day."""
     last = credit.expires_on or today_in_japan(now)
-    day = await ledger.no_earlier(session, book, last + _DAY, [credit.id])
-    dated = ledger.dated(book, day, now, "validity")
+    dated = ledger.dated(book, last + _DAY, now, "validity")
+    day = await ledger.no_earlier(session, book, dated.day, [credit.id])
     posting = Posting(
         kind=Kind.EXPIRED,
         key=f"expire:{credit.id}:{last.isoformat()}",
-        effective_on=dated.day,
+        effective_on=day,
         actor="system",
         reason=dated.reason,
         moves=[Move(credit.id, Bucket.AVAILABLE, Bucket.EXPIRED)],

@@ -13,6 +13,7 @@ from domain.errors import Conflict, Invalid
 from domain.flows.agree_terms import version_on
 from domain.flows.announce import announce
 from domain.flows.attribute import check_attribution
+from domain.flows.count_relay import count_relay
 from domain.flows.earn_credits import settle_placement
 from domain.flows.watch_relay import note_word
 from domain.ids import new_id
@@ -67,6 +68,7 @@ async def report_placement(
     await stand(session, placement, relay, now)
     await note_word(session, relay, now)
     await settle_placement(session, tools, placement, because="started", now=now)
+    await count_relay(session, relay, now)  # nobody starts who was not taken on
     return placement
 
 
@@ -85,9 +87,20 @@ async def begin_start(
     if placement.look_at is None or placement.look_at > now:
         return
     began = placement.state == "expected"
+    if began:
+        await _follow_the_day(session, placement)
     await stand(session, placement, relay, now)
     if began:
         await settle_placement(session, tools, placement, because="started", now=now)
+
+
+async def _follow_the_day(session: AsyncSession, placement: Placement) -> None:
+    """Take the version in force on the first day: a newer one may hold since the report."""
+    version = await version_on(
+        session, placement.company_id, placement.agency_id, placement.started_on
+    )
+    placement.agreement_id, placement.agreement_version = version.agreement_id, version.version
+    placement.guarantee_end_on = guarantee_end(terms_of(version.terms), placement.started_on)
 
 
 async def stand(session: AsyncSession, placement: Placement, relay: Relay, now: datetime) -> None:
@@ -119,7 +132,7 @@ def state_on(placement: Placement, today: date) -> str:
     """Where a placement stands on a day, by its facts alone."""
     if placement.state == "withdrawn":
         return "withdrawn"
-    if placement.left_on is not None:
+    if placement.left_early:
         return "early_left"
     if placement.started_on > today:
         return "expected"

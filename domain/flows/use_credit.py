@@ -9,7 +9,7 @@ from domain import fees, ledger
 from domain.credits import Book, Bucket, Credit, Kind, Reservation
 from domain.errors import Conflict, Halted, Invalid, NotFound
 from domain.flows.ask_back import take_asked_back
-from domain.flows.mature_credit import announce_expiry, expire_if_over, settle_debt
+from domain.flows.mature_credit import announce_expiry, expire_if_over, settle_debt, within_tail
 from domain.ids import new_id
 from domain.ledger import cite, day_after, today_in_japan
 from domain.posting import DateSet, Move, Posting
@@ -119,7 +119,8 @@ async def restore(
         raise Conflict(f"the reservation is {held.state}", code="reservation_not_used")
     today = today_in_japan(now)
     _check_leave(credit, held.hired_on, last_day_employed, today)
-    last = restored_until(terms_of(credit.terms), credit.expires_on or today, today)
+    expires = await within_tail(session, credit, credit.expires_on or today)
+    last = restored_until(terms_of(credit.terms), expires, today)
     posting = Posting(
         kind=Kind.RESTORED,
         key=f"restore:{held.id}",
@@ -278,7 +279,9 @@ def _check_hire(held: Reservation, credit: Credit, hired_on: date, today: date) 
     if credit.available_on is None or hired_on < credit.available_on:
         detail = "the hire was made before the credit could be used"
         raise Invalid(detail, code="hired_before_available")
-    if held.holds_until < today:
+    over = credit.expires_on is not None and credit.expires_on < today
+    stops = terms_of(credit.terms).reservation_stops_expiry
+    if held.holds_until < today or (over and not stops):
         detail = "the hold has ended; reserve a credit again"
         raise Conflict(detail, code="reservation_expired")
 

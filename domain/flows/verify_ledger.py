@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import ledger
 from domain.access import as_company, as_system
+from domain.credits import RULES
 from domain.recount import BookCount, Finding, Recount
 
 _GUARDS = text("""
@@ -46,6 +47,18 @@ GUARDS = (
     "ledger_entry.ck_ledger_entry_qty_not_zero",
     "ledger_entry.ck_ledger_entry_credit_named",
     "ledger_entry.ck_ledger_entry_credit_whole",
+    "ledger_entry.ck_ledger_entry_bucket_known",
+    "credit.ck_credit_bucket_known",
+    "credit.ck_credit_reference_value_sign",
+    "credit.uq_credit_book",
+    "credit.fk_credit_company_id_book_id_book",
+    "ledger_tx.fk_ledger_tx_company_id_book_id_book",
+    "ledger_entry.fk_ledger_entry_company_id_tx_id_ledger_tx",
+    "ledger_entry.fk_ledger_entry_company_id_credit_id_book_id_credit",
+    "ledger_balance.fk_ledger_balance_company_id_book_id_book",
+    "book.ck_book_head_hash_length",
+    "ledger_tx.ck_ledger_tx_hash_length",
+    "ledger_tx.ck_ledger_tx_fingerprint_length",
     "ledger_tx.uq_ledger_tx_seq",
     "ledger_tx.uq_ledger_tx_key",
     "book.uq_book_company_id_agency_id",
@@ -53,6 +66,7 @@ GUARDS = (
     *(f"adjustment.ck_adjustment_{rule}" for rule in ("two_persons", "approved", "assented")),
     *(f"placement_report.placement_report_{guard}" for guard in ("append_only", "no_truncate")),
     "statement.statement_stands",
+    "statement.statement_not_removed",
     *(
         f"{table}.{table}_{guard}"
         for table in ("ledger_checkpoint", "ledger_checkpoint_head")
@@ -61,6 +75,13 @@ GUARDS = (
 )
 """What must stand in the database, enabled, before the ledger may be served."""
 
+_RULES = text("""
+    SELECT kind, unit, from_bucket, to_bucket, touches_state, only_reason FROM ledger_rule
+""")
+_KNOWN_RULES = {
+    (int(one.kind), one.unit, int(one.source), int(one.target), one.touches_state, one.only_reason)
+    for one in RULES
+}
 _STEADY = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
 _READING = text("""
     SELECT set_config('statement_timeout', '0', true), set_config('timezone', 'UTC', true),
@@ -70,11 +91,17 @@ _READING = text("""
            set_config('enable_bitmapscan', 'off', true), set_config('enable_seqscan', 'off', true)
 """)
 # Everything stands in its key's order already: merged row by row, nothing is held or sorted.
+# A company whose only book is gone still has its transactions, and is looked at.
 _COMPANIES = text("""
-    SELECT b.company_id, sum(b.last_seq)::bigint AS transactions FROM book b
-     WHERE (CAST(:company AS text) IS NULL OR b.company_id = :company)
-       AND (CAST(:book AS text) IS NULL OR b.id = :book)
-     GROUP BY b.company_id ORDER BY b.company_id
+    SELECT c.id AS company_id, coalesce(k.transactions, 0) AS transactions
+      FROM company c LEFT JOIN (
+        SELECT b.company_id, sum(b.last_seq)::bigint AS transactions FROM book b
+         WHERE CAST(:book AS text) IS NULL OR b.id = :book GROUP BY b.company_id
+      ) k ON k.company_id = c.id
+     WHERE (CAST(:company AS text) IS NULL OR c.id = :company)
+       AND (k.company_id IS NOT NULL OR (CAST(:book AS text) IS NULL
+            AND EXISTS (SELECT FROM ledger_tx t WHERE t.company_id = c.id)))
+     ORDER BY c.id
 """)
 _BOOKS = text("""
     SELECT b.id, b.agency_id, b.last_seq, encode(b.head_hash, 'hex') AS head,
@@ -280,7 +307,7 @@ async def verify_company(
     async with as_system(session):
         await session.execute(_READING)
         count, after, late = await _begin(session, company_id, scope)
-        if not count.books:
+        if not count.books and scope != Scope(scope.company_id):
             return Report(0, 0, count.findings)
         books = [book.id for book in count.books.values()]
         chosen = None if scope.book_id is None and after == 0 else books
@@ -307,7 +334,13 @@ async def halt_broken(session: AsyncSession, findings: Collection[Finding]) -> N
 async def missing_guards(session: AsyncSession) -> list[str]:
     """Triggers, constraints and policies that should stand in the database and do not."""
     there = set((await session.scalars(_GUARDS)).all())
-    return sorted(set(GUARDS) - there)
+    rules = {tuple(row) for row in (await session.execute(_RULES)).all()}
+    return sorted({*(set(GUARDS) - there), *(_rule(one) for one in rules ^ _KNOWN_RULES)})
+
+
+def _rule(rule: tuple[Any, ...]) -> str:
+    """A line of the rules that is in the database or in the code, and not in both."""
+    return f"ledger_rule.{'_'.join(map(str, rule[:4]))}"
 
 
 async def _begin(
@@ -327,7 +360,8 @@ async def _begin(
         for row in rows
         if row.last_seq < row.seq or (row.last_seq == row.seq > 0 and row.head != row.previous)
     ]
-    changed = [row for row in rows if row.last_seq > row.seq]
+    # A transaction behind the checkpoint counts even where the book's row denies it.
+    changed = [row for row in rows if row.last_seq > row.seq or row.first_id is not None]
     books = [
         BookCount(row.id, row.agency_id, row.last_seq, row.head, row.seq,
                   *([row.previous] if row.previous else []))

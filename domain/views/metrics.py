@@ -277,7 +277,8 @@ _STEPS = """
   SELECT r.agency_id, bool_or(e.type = 'accepted') AS accepted,
          bool_or(e.type = 'contacted') AS contacted, bool_or(e.type = 'met') AS met,
          EXISTS (SELECT FROM placement p
-                 WHERE p.company_id = r.company_id AND p.relay_id = r.id) AS placed
+                 WHERE p.company_id = r.company_id AND p.relay_id = r.id
+                   AND p.state NOT IN ('expected', 'withdrawn')) AS placed
   FROM relay r
   LEFT JOIN relay_event e ON e.company_id = r.company_id AND e.relay_id = r.id
   WHERE r.company_id = :company AND r.forwarded_at >= :start AND r.forwarded_at < :stop
@@ -291,11 +292,15 @@ SELECT count(*) FILTER (WHERE accepted) AS accepted,
 FROM ({_STEPS}) s
 """  # noqa: S608 - only constants of this file are put together
 _CREDITS = """
-SELECT count(*) FILTER (WHERE bucket = 2) AS available,
-       count(*) FILTER (WHERE bucket = 2 AND expires_on <= :soon) AS expiring,
-       count(*) FILTER (WHERE bucket = 5) AS used,
-       coalesce(sum(reference_value_jpy) FILTER (WHERE bucket = 5), 0)::bigint AS avoided
-FROM credit WHERE company_id = :company
+SELECT count(*) FILTER (WHERE c.bucket = 2) AS available,
+       count(*) FILTER (WHERE c.bucket = 2 AND c.expires_on <= :soon) AS expiring,
+       count(*) FILTER (WHERE c.bucket = 5) AS used,
+       coalesce(sum(coalesce(r.list_fee_jpy, c.reference_value_jpy))
+         FILTER (WHERE c.bucket = 5), 0)::bigint AS avoided
+FROM credit c
+LEFT JOIN reservation r
+  ON r.company_id = c.company_id AND r.credit_id = c.id AND r.state = 'used'
+WHERE c.company_id = :company
 """
 _MAIL_ROWS = """
   FROM mail

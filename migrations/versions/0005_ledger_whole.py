@@ -31,7 +31,7 @@ FUNCTIONS = {
     "ledger_open_book": "text, text, text, timestamptz",
     "ledger_close": "text, text, date, timestamptz",
     "ledger_post": POST,
-    "ledger_assent": "text, text, smallint, text, text[], smallint[], text[]",
+    "ledger_assent": "text, text, smallint, text, text[], smallint[], text[], date[]",
 }
 FOR_THE_APP = ("ledger_open_book", "ledger_close", "ledger_post")
 # kind, unit, from, to, touches_state, only_reason
@@ -104,10 +104,18 @@ def guards() -> list[str]:
         "CREATE TRIGGER statement_stands BEFORE UPDATE ON statement FOR EACH ROW EXECUTE FUNCTION statement_stands()",
         "CREATE TRIGGER statement_not_removed BEFORE DELETE OR TRUNCATE ON statement"
         " FOR EACH STATEMENT EXECUTE FUNCTION relay_refuse_change()",
-        f"CREATE POLICY ledger ON adjustment FOR SELECT TO {LEDGER} USING ({tenancy.COMPANY} OR {tenancy.AGENCY})",
-        f"GRANT SELECT ON adjustment TO {LEDGER}",
+        # What somebody said in a dispute is never said otherwise; its sealing may be made anew.
+        f"REVOKE UPDATE ON dispute_note FROM {tenancy.APP}",
+        f"GRANT UPDATE (sealed) ON dispute_note TO {tenancy.APP}",
+        "CREATE TRIGGER dispute_note_not_removed BEFORE DELETE OR TRUNCATE ON dispute_note"
+        " FOR EACH STATEMENT EXECUTE FUNCTION relay_refuse_change()",
         f"ALTER FUNCTION ledger_close_at(date) OWNER TO {LEDGER}",
     ]
+    for table in ("adjustment", "dispute"):
+        made += [
+            f"CREATE POLICY ledger ON {table} FOR SELECT TO {LEDGER} USING ({tenancy.COMPANY} OR {tenancy.AGENCY})",
+            f"GRANT SELECT ON {table} TO {LEDGER}",
+        ]
     for name, arguments in FUNCTIONS.items():
         made += [
             f"ALTER FUNCTION {name}({arguments}) OWNER TO {LEDGER}",
@@ -697,7 +705,7 @@ def adjustment() -> None:
             name=op.f("ck_adjustment_approved"),
         ),
         sa.CheckConstraint(
-            "state NOT IN ('assented', 'posted') OR agreed_by IS NOT NULL OR dispute_id IS NOT NULL OR (kind IN ('issue', 'settle') AND party = 'agency') OR (kind = 'take' AND party = 'company')",
+            "state NOT IN ('assented', 'posted') OR agreed_by IS NOT NULL OR (dispute_id IS NOT NULL AND kind <> 'extend') OR (kind IN ('issue', 'settle') AND party = 'agency') OR (kind = 'take' AND party = 'company')",
             name=op.f("ck_adjustment_assented"),
         ),
         sa.CheckConstraint("approved_by <> requested_by", name=op.f("ck_adjustment_two_persons")),
@@ -710,6 +718,13 @@ def adjustment() -> None:
         sa.PrimaryKeyConstraint("company_id", "id", name=op.f("pk_adjustment")),
     )
     op.create_index("ix_adjustment_agency", "adjustment", ["agency_id", "id"], unique=False)
+    op.create_index(
+        "uq_adjustment_dispute",
+        "adjustment",
+        ["company_id", "dispute_id"],
+        unique=True,
+        postgresql_where="dispute_id IS NOT NULL AND state NOT IN ('declined', 'cancelled')",
+    )
 
 
 TABLES = (

@@ -118,7 +118,10 @@ BEGIN
     RAISE EXCEPTION 'nothing moves' USING ERRCODE = 'RL422';
   END IF;
   IF p_kind = 13 OR p_key LIKE 'adjust:%' THEN
-    PERFORM ledger_assent(p_company, p_book, p_kind, p_key, p_credits, p_sources, p_date_credits);
+    PERFORM ledger_assent(p_company, p_book, p_kind, p_key, p_credits, p_sources, p_date_credits, p_date_days);
+  ELSIF (p_kind = 16 AND p_key NOT LIKE 'tail:%') OR (p_kind = 12 AND v_moves <> 2)
+        OR (v_dates > 0 AND p_kind NOT IN (1, 2, 6, 9, 16)) THEN
+    RAISE EXCEPTION 'a last day or a debt is changed by a correction only' USING ERRCODE = 'RL424';
   END IF;
 
   -- 4. Every move by a rule; what comes out of `issued` brings its credit.
@@ -131,6 +134,11 @@ BEGIN
       RAISE EXCEPTION 'kind % does not move so', p_kind USING ERRCODE = 'RL422';
     END IF;
     v_touching[n] := v_touches AND v_source <> 0;
+    IF p_kind = 12 AND v_target = 8 AND NOT EXISTS (
+         SELECT FROM ledger_entry e WHERE e.company_id = p_company AND e.book_id = p_book AND e.credit_id = v_credit
+            AND e.bucket = 8 AND e.unit = 1 HAVING sum(e.qty) < 0) THEN
+      RAISE EXCEPTION 'nothing is owed for this credit' USING ERRCODE = 'RL411';
+    END IF;
     IF v_unit = 1 AND v_source = 0 THEN
       INSERT INTO credit (company_id, id, agency_id, book_id, grant_key, agreement_id, agreement_version, placement_id, relay_id,
                           terms, bucket, started_on, guarantee_end_on, value_cap_jpy, reference_value_jpy, look_at)
@@ -270,7 +278,7 @@ BEGIN
   was_there := false;
 END $$
 -------------------------------------------------------------------------------
-CREATE FUNCTION ledger_assent(p_company text, p_book text, p_kind smallint, p_key text, p_credits text[], p_sources smallint[], p_dated text[]) RETURNS void
+CREATE FUNCTION ledger_assent(p_company text, p_book text, p_kind smallint, p_key text, p_credits text[], p_sources smallint[], p_dated text[], p_days date[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
   v_asked adjustment%ROWTYPE;
@@ -280,9 +288,12 @@ BEGIN
    WHERE a.company_id = p_company AND a.book_id = p_book AND 'adjust:' || a.id = p_key AND a.state = 'assented';
   IF NOT FOUND
      OR p_kind <> (CASE v_asked.kind WHEN 'extend' THEN 16 WHEN 'settle' THEN 12 ELSE 13 END)
+     OR (v_asked.agreed_by IS NULL AND v_asked.dispute_id IS NOT NULL AND NOT EXISTS (
+           SELECT FROM dispute d WHERE d.company_id = p_company AND d.id = v_asked.dispute_id
+              AND d.agency_id = v_asked.agency_id AND d.state = 'final' AND d.outcome = 'for_' || v_asked.party))
      OR (v_asked.kind = 'issue' AND (cardinality(p_credits) <> v_asked.count OR NOT p_sources <@ ARRAY[0::smallint]))
      OR (v_asked.kind IN ('take', 'settle') AND NOT to_jsonb(p_credits) <@ v_asked.credit_ids)
-     OR (v_asked.kind = 'extend' AND NOT to_jsonb(p_dated) <@ v_asked.credit_ids) THEN
+     OR (v_asked.kind = 'extend' AND NOT (to_jsonb(p_dated) <@ v_asked.credit_ids AND v_asked.expires_on = ALL (p_days))) THEN
     RAISE EXCEPTION 'nobody assented to this correction' USING ERRCODE = 'RL424';
   END IF;
 END $$

@@ -43,7 +43,9 @@ BEGIN
     FROM unnest(p_companies, p_books, p_agencies, p_seqs, p_hashes) AS h (company_id, book_id, agency_id, seq, hash)
     JOIN ledger_tx t ON t.company_id = h.company_id AND t.book_id = h.book_id AND t.seq = h.seq
                     AND t.agency_id = h.agency_id AND t.hash = h.hash;
-  IF v_true <> cardinality(p_books) OR p_built_at < v_last.built_at OR p_through_tx < v_last.through_tx THEN
+  IF v_true <> cardinality(p_books) OR p_built_at < v_last.built_at OR p_through_tx < v_last.through_tx
+     OR p_through_tx > coalesce((SELECT max(t.id) FROM ledger_tx t), 0)
+     OR greatest(p_ended_before, p_begun_before) > pg_snapshot_xmax(pg_current_snapshot())::text::bigint THEN
     RAISE EXCEPTION 'not the heads of the books' USING ERRCODE = 'RL425';
   END IF;
   SELECT coalesce(array_agg(sha256('\\x00'::bytea || convert_to(ledger_canon(

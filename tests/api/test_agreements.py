@@ -123,6 +123,53 @@ async def test_an_agreement_ends_and_its_credits_live_for_the_tail(table):
     assert await table.sound()
 
 
+async def test_notice_for_a_far_day_binds_nobody_longer(table):
+    """Either side may bring the last day forward; nobody puts it off."""
+    door = f"agreements/{table.world.agreements[0].id}/end"
+    far = await table.agency.post(f"/v1/agency/{door}", json={"ends_on": "2200-12-31"})
+    near = await table.company.post(f"/v1/company/{door}", json={"ends_on": "2026-06-03"})
+    back = await table.agency.post(f"/v1/agency/{door}", json={"ends_on": "2026-06-04"})
+    assert (far.status_code, near.json()["ends_on"]) == (200, "2026-06-03")
+    assert back.json()["code"] == "agreement_ended"
+
+    await table.to(date(2026, 6, 4))
+    relay = await table.somebody()
+    over = await table.company.post(f"/v1/company/{door}", json={"ends_on": "2026-06-04"})
+    assert (relay.reason, over.json()["code"]) == ("agreement_ended", "agreement_ended")
+
+
+async def test_a_rehearsal_binds_nobody(table):
+    """With `dry_run` nothing of it stands: no proposal, no answer, no notice, no key used up."""
+    agreement = table.world.agreements[0].id
+    door, key = f"/v1/agency/agreements/{agreement}", {"idempotency-key": "k-1"}
+    offer = {"terms": {"credits_per_placement": 2}, "effective_on": "2026-07-01"}
+    tried = await table.agency.post(f"{door}/proposals?dry_run=true", json=offer, headers=key)
+    made = await table.agency.post(f"{door}/proposals", json=offer, headers=key)
+    said = await table.company.post(
+        f"/v1/company/agreements/proposals/{made.json()['id']}/accept?dry_run=true"
+    )
+    ended = await table.agency.post(f"{door}/end?dry_run=true", json={"ends_on": "2026-07-01"})
+    there = (await table.agency.get(door)).json()
+
+    assert [one.json()["dry_run"] for one in (tried, said, ended)] == [True] * 3
+    assert said.json()["would_answer"]["state"] == "accepted"
+    assert ended.json()["would_answer"]["ends_on"] == "2026-07-01"
+    assert made.status_code == 201
+    assert there["proposal"]["state"] == "proposed"
+    assert (len(there["versions"]), there["ends_on"]) == (1, None)
+
+
+async def test_names_nobody_knows_are_told_as_far_as_they_can_be(table):
+    door = f"/v1/company/agreements/{table.world.agreements[0].id}/proposals"
+    name = r"\ud800" + "x" * 100_000
+    body = f'{{"terms": {{"{name}": 1}}, "effective_on": "2026-07-01"}}'
+    kind = {"content-type": "application/json"}
+    refused = await table.company.post(door, content=body, headers=kind)
+
+    assert (refused.status_code, refused.json()["code"]) == (422, "terms_unknown")
+    assert refused.json()["detail"] == "no such terms: ?" + "x" * 99
+
+
 async def test_nothing_new_is_relayed_after_the_end(table):
     await table.company.post(
         f"/v1/company/agreements/{table.world.agreements[0].id}/end",

@@ -83,6 +83,50 @@ async def test_a_free_hire_who_leaves_gives_the_credit_back_for_three_months_at_
 
 
 @pytest.mark.parametrize(
+    ("months", "expires_on"),
+    [(0, "2027-01-10"), (1, "2027-01-19")],  # the tail; or longer, as long as was promised
+)
+async def test_a_credit_that_comes_back_after_the_agreements_end_keeps_its_tail(
+    table, months, expires_on
+):
+    await table.terms(tail_months=1, restore_min_months=months)
+    await table.start()
+    await table.to(USABLE)
+    held = (await table.reserve()).json()
+    await table.hold(held, "use", hired_on="2026-12-02")
+    agreement = table.world.agreements[0].id
+    await table.company.post(
+        f"/v1/company/agreements/{agreement}/end", json={"ends_on": "2026-12-10"}
+    )
+    await table.to(date(2026, 12, 20))
+    await table.hold(held, "early-leave", last_day_employed="2026-12-15")
+    (credit,) = await table.credits()
+
+    assert (credit["state"], credit["expires_on"]) == ("available", expires_on)
+    assert await table.sound()
+
+
+async def test_the_numbers_count_starts_that_stand_and_the_list_fees_that_were_avoided(table):
+    await table.terms(fee={"rate_percent": "35"}, reference_value_jpy=1_000_000)
+    relays = [await table.somebody() for _ in range(4)]
+    said = {"type": "accepted", "at": table.clock().isoformat()}
+    for relay in relays:
+        await table.agency.post(f"/v1/agency/relays/{relay.id}/events", json=said)
+    days = (TODAY, TODAY, TODAY, date(2027, 1, 10))
+    started = [await table.start(day, one) for day, one in zip(days, relays, strict=True)]
+    await table.to(USABLE)
+    await table.placement(started[2], "withdraw", reason="cancelled")
+    for pay in ({"annual_salary_jpy": 5_000_000}, {}):
+        held = (await table.reserve(**pay)).json()
+        await table.hold(held, "use", hired_on="2026-12-02")
+    path = "/v1/company/metrics?from=2026-06-01&to=2026-12-31"
+    numbers = (await table.company.get(path)).json()
+
+    assert numbers["placement_rate"] == {"value": 0.5, "part": 2, "whole": 4}
+    assert (numbers["credits_used"], numbers["avoided_fee_reference_jpy"]) == (2, 2_750_000)
+
+
+@pytest.mark.parametrize(
     ("day", "code"),
     [
         ("2026-12-01", "left_before_start"),
@@ -192,10 +236,38 @@ async def test_the_life_of_a_credit_in_sentences(table):
     assert agency.json() == credit
 
 
+async def test_a_life_tells_a_settled_debt_and_a_late_fact_by_its_cause(table):
+    first = await table.start()
+    await table.to(USABLE)
+    held = (await table.reserve()).json()
+    await table.hold(held, "use", hired_on="2026-12-02")
+    await table.placement(first, "withdraw", reason="wrong_person")
+    second = await table.start(USABLE)
+    third = await table.start(USABLE)
+    await table.to(date(2027, 6, 2))
+    await table.to(date(2027, 7, 6))
+    await table.placement(third, "early-leave", last_day_employed="2027-05-31")
+    lives = {
+        one["placement_id"]: [step["text_en"] for step in one["life"]]
+        for one in await table.credits()
+    }
+
+    assert lives[first["id"]][-2:] == [
+        "Wed 2 December 2026: Owed, because it was to be taken back after it had been used.",
+        "Wed 2 June 2027: What was owed for it was settled with another credit.",
+    ]
+    assert lives[second["id"]][-1] == "Wed 2 June 2027: Used to settle what was owed."
+    assert lives[third["id"]][-1] == (
+        "Tue 6 July 2027: Taken back, because the person left within the guarantee. Reported after"
+        " the month was closed, so it is posted on the day it was heard (true since Mon 31 May"
+        " 2027)."
+    )
+
+
 async def test_balances_as_of_either_time(table):
     placement = await table.start()
     await table.to(USABLE)
-    await table.to(date(2026, 12, 10))
+    await table.to(date(2026, 12, 4))
     await table.placement(placement, "early-leave", last_day_employed="2026-11-30")
 
     async def at(**when):
@@ -204,8 +276,8 @@ async def test_balances_as_of_either_time(table):
 
     assert await at(as_of="2026-11-29") == {"pending": 1}
     assert await at(as_of="2026-12-02") == {"reversed": 1}
-    assert await at(as_of="2026-12-02", known_at="2026-12-05T00:00:00Z") == {"available": 1}
-    assert await at(known_at="2026-12-05T00:00:00Z") == {"available": 1}
+    assert await at(as_of="2026-12-02", known_at="2026-12-03T00:00:00Z") == {"available": 1}
+    assert await at(known_at="2026-12-03T00:00:00Z") == {"available": 1}
     assert await at(as_of="2026-06-01") == {}
 
 

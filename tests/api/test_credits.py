@@ -61,6 +61,13 @@ async def test_a_company_without_credits_sees_zeros_for_every_agreement(company_
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+09:00", "9999-12-31T23:59:59-09:00"])
+async def test_a_time_that_utc_does_not_have_is_refused(company_api, at):
+    refused = await company_api.get(HERE, params={"known_at": at})
+
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid")
+
+
 async def test_credits_are_counted_agency_by_agency(company_api, runtime, world):
     await earn(runtime, world, APRIL)
     await earn(runtime, world, APRIL)

@@ -115,6 +115,16 @@ def test_a_document_is_flattened_in_the_order_of_its_keys():
     assert flat({"a": [], "b": {}}) == [".a", "[]", ".b", "{}"]
 
 
+def test_no_two_documents_look_alike():
+    """`a.b` inside `a`, and a key that is written so, are different terms."""
+    nested, written = {"scope": {"cap": [5]}}, {"scope.cap": [5], "scope": {"cap[0]": 5, "\\.": 5}}
+
+    assert flat(nested) == [".scope.cap[0]", "5"]
+    assert flat(written) == [
+        ".scope.\\\\\\.", "5", ".scope.cap\\[0]", "5", ".scope\\.cap[0]", "5",
+    ]  # fmt: skip
+
+
 def credit(number, bucket, expires=None, available=None):
     return Credit(
         company_id="cmp_1", id=f"crd_{number}", agency_id="agy_1", book_id="bok_1", grant_key="g",
@@ -133,7 +143,7 @@ def test_what_costs_the_company_least_is_taken_first():
 
     assert [Bucket(one.bucket) for one in taken] == [
         Bucket.PENDING, Bucket.AVAILABLE, Bucket.EXPIRED, Bucket.FROZEN, Bucket.RESERVED,
-        Bucket.USED,
+        Bucket.USED, Bucket.REVERSED,
     ]  # fmt: skip
 
 

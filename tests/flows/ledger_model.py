@@ -31,6 +31,10 @@ class Known:
     frozen_on: date | None = None
     hired: date | None = None
     owed_for: bool = False
+    paid: bool = False
+    """It went back for another one's debt: as good as used."""
+    struck: bool = False
+    """A dispute about it alone took it: no later fact brings it back."""
 
     @property
     def asked(self) -> bool:
@@ -86,6 +90,7 @@ class Model:
         """The oldest debt takes the credit that has just come free."""
         if self.owed:
             self.owed.pop(0)
+            self.credits[name].paid = True
             self._move(self.credits[name], "reversed")
 
     def _move(self, credit: Known, state: str) -> None:
@@ -143,13 +148,14 @@ class Model:
         """Bring the credits to what the facts earn; how many new ones must have been granted."""
         mine = {n: c for n, c in self.credits.items() if c.placement == placement}
         standing = [
-            n for n, c in mine.items() if c.state != "reversed" and not c.owed_for and not c.asked
-        ]
+            n for n, c in mine.items()
+            if (c.state != "reversed" or c.paid) and not c.owed_for and not c.asked
+        ]  # fmt: skip
         due = self.due(placement)
         if len(standing) > due:
             self._take(standing, len(standing) - due, asked_until)
             return 0
-        missing = due - len(standing)
+        missing = max(due - len(standing) - len([n for n in mine if mine[n].struck]), 0)
         for name in [n for n in sorted(mine) if mine[n].asked][:missing]:
             mine[name].asked_until = None
             missing -= 1
@@ -160,7 +166,7 @@ class Model:
         def place(name: str) -> tuple[int, int, str]:
             credit = self.credits[name]
             late = -(credit.expires or date.max).toordinal()
-            return ORDER.index(credit.state), late, name
+            return len(ORDER) if credit.paid else ORDER.index(credit.state), late, name
 
         taken = sorted(standing, key=place)[:count]
         back = [n for n in taken if self.credits[n].state in {"pending", "available", "frozen"}]
@@ -168,7 +174,7 @@ class Model:
         for name in back:
             self.credits[name].state = "reversed"
             self.credits[name].held_until = self.credits[name].asked_until = None
-        self._owe([n for n in taken if self.credits[n].state == "used"])
+        self._owe([n for n in taken if self.credits[n].paid or self.credits[n].state == "used"])
         for name in taken:
             if self.credits[name].state == "reserved":
                 self.credits[name].asked_until = asked_until
@@ -221,6 +227,7 @@ class Model:
         credit = self.credits[name]
         if credit.state == "frozen":
             self._move(credit, "reversed")
+            credit.struck = True
             credit.held_until = credit.asked_until = None
 
     # What is seen

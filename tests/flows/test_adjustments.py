@@ -103,6 +103,17 @@ async def test_fewer_credits_need_the_companys_yes(table, second):
     assert await table.sound()
 
 
+async def test_what_was_taken_by_hand_does_not_come_back_with_a_correction(table, second):
+    placement = await table.start()
+    (credit,) = await table.credits()
+    asked = await ask(table, "agency", "take", credit_ids=[credit["id"]])
+    await answer(second["agency"], "agency", asked, "approve")
+    await answer(table.company, "company", asked, "agree")
+    await table.placement(placement, "corrections", employment_term="fixed")
+
+    assert await table.balance() == {"reversed": 1}
+
+
 async def test_a_later_last_day_is_a_changed_term_both_accept(table, second):
     await table.start()
     await table.to(ENDS + timedelta(days=1))
@@ -138,6 +149,27 @@ async def test_what_is_owed_may_be_paid_for_outside_the_ledger(table, second):
 
     assert await table.balance() == {"used": 1, "available": 1}
     assert twice.json()["code"] == "credit_moved"
+    assert await table.sound()
+
+
+async def test_a_debt_is_paid_for_once_however_often_it_was_asked(table, second):
+    """The second yes finds the debt paid, and does not pay another credit's with it."""
+    await table.terms(settle_owed="invoice", credits_per_placement=2)
+    placement = await table.start()
+    await table.to(ENDS + timedelta(days=1))
+    held = [(await table.reserve()).json() for _ in range(2)]
+    for one in held:
+        await table.hold(one, "use", hired_on="2026-12-02")
+    await table.placement(placement, "early-leave", last_day_employed="2026-11-30")
+    owing = held[0]["credit_id"]
+    first = await ask(table, "agency", "settle", credit_ids=[owing], reason="invoice_paid")
+    again = await ask(table, "agency", "settle", credit_ids=[owing], reason="invoice_paid")
+    paid = await answer(second["agency"], "agency", first, "approve")
+    refused = await answer(second["agency"], "agency", again, "approve")
+
+    assert paid.json()["state"] == "posted"
+    assert (refused.status_code, refused.json()["code"]) == (409, "credit_moved")
+    assert await table.balance() == {"used": 2, "reversed": 1, "owed": -1}
     assert await table.sound()
 
 
@@ -184,6 +216,35 @@ async def test_a_dispute_decided_for_one_takes_the_place_of_the_others_yes(table
     assert open_still.json()["code"] == wrong.json()["code"] == "dispute_not_decided"
     assert done.json()["state"] == "posted"
     assert await table.balance() == {"pending": 1, "available": 1}
+
+
+async def won(table, **about):
+    """A dispute the agency opened and gave up."""
+    body = {"counterparty_id": table.world.company.id, "reason": "other", "note": "x", **about}
+    opened = (await table.agency.post("/v1/agency/disputes", json=body)).json()
+    await table.agency.post(f"/v1/agency/disputes/{opened['id']}/concede")
+    return opened["id"]
+
+
+async def test_a_won_dispute_is_no_blank_cheque(table, second):
+    """One correction, for what the dispute was about; for more the other side is asked."""
+    placement = await table.start()
+    await table.start()
+    mine, foreign = await table.credits()
+    dispute = await won(table, subject="placement", placement_id=placement["id"])
+    many = await ask(table, "company", "issue", count=2, dispute_id=dispute)
+    other = await ask(table, "company", "take", credit_ids=[foreign["id"]], dispute_id=dispute)
+    assert [many.json()["code"], other.json()["code"]] == ["beyond_dispute"] * 2
+
+    first = await ask(table, "company", "take", credit_ids=[mine["id"]], dispute_id=dispute)
+    twice = await ask(table, "company", "issue", count=1, dispute_id=dispute)
+    assert (first.status_code, twice.json()["code"]) == (201, "dispute_used")
+
+    await answer(table.company, "company", first, "cancel")
+    again = await ask(table, "company", "issue", count=1, dispute_id=dispute)
+    await answer(second["company"], "company", again, "approve")
+    assert await table.balance() == {"pending": 2, "available": 1}
+    assert await table.sound()
 
 
 @pytest.mark.parametrize(

@@ -126,6 +126,7 @@ async def test_a_proven_earlier_registration_leaves_the_field(two):
         {},
         {"registered_on": "2025-01-10"},
         {"registered_on": "2025-01-10", "last_contact_on": "2025-12-03"},  # 181 days before
+        {"registered_on": "2025-01-10", "last_contact_on": "2026-06-03"},  # after the hand-over
     ],
 )
 async def test_an_unproven_registration_leaves_the_attribution(table, proof):

@@ -5,6 +5,7 @@ from datetime import date, timedelta
 import pytest
 from sqlalchemy import text
 
+from api.dispute_cli import harmless
 from domain.flows import dispute_credit
 from tests.ledger_doors import ENDS, TODAY
 from tests.relays import forwarded
@@ -65,6 +66,65 @@ async def test_frozen_days_do_not_shorten_the_time_of_use(table):
     (credit,) = await table.credits()
 
     assert credit["expires_on"] == "2027-06-11"  # twelve months from the start, and ten days
+
+
+async def test_frozen_days_go_on_to_the_credit_that_takes_its_place(table):
+    placement = await table.start()
+    (credit,) = await table.credits()
+    opened = (await dispute(table, "agency", subject="credit", credit_ids=[credit["id"]])).json()
+    await table.to(TODAY + timedelta(days=10))
+    await step(table, opened, "concede", "agency")
+    await table.placement(placement, "corrections", started_on="2026-06-03")
+    *_, anew = await table.credits()
+
+    assert (anew["state"], anew["guarantee_end_on"]) == ("pending", "2026-12-12")
+    await table.to(date(2026, 12, 13))
+    assert await table.balance() == {"available": 1, "reversed": 1}
+    *_, anew = await table.credits()
+    assert anew["available_on"] == "2026-12-13"
+    assert await table.sound()
+
+
+async def test_a_start_corrected_meanwhile_holds_for_what_was_frozen(table):
+    placement = await table.start()
+    opened = (
+        await dispute(
+            table, subject="placement", reason="wrong_start", placement_id=placement["id"]
+        )
+    ).json()
+    await table.to(TODAY + timedelta(days=10))
+    await table.placement(placement, "corrections", started_on="2026-06-08")
+    assert await table.balance() == {"frozen": 1}
+    await step(table, opened, "concede", "agency")
+    *_, anew = await table.credits()
+
+    assert await table.balance() == {"pending": 1, "reversed": 1}
+    assert anew["guarantee_end_on"] == "2026-12-17"  # six months from the 8th, and ten days
+    assert await table.sound()
+
+
+async def test_what_is_stale_and_what_is_too_much_go_back_in_one_posting(table):
+    await table.terms(credits_per_placement=3)
+    placement = await table.start()
+    await table.to(TODAY + timedelta(days=1))
+    ids = [one["id"] for one in await table.credits()]
+    await dispute(table, "agency", subject="credit", credit_ids=ids[:2])
+    await table.terms(credits_per_placement=1)
+    corrected = await table.placement(placement, "corrections", started_on="2026-06-03")
+
+    assert corrected.status_code == 200, corrected.text
+    assert await table.balance() == {"frozen": 1, "reversed": 2}
+    assert await table.sound()
+
+
+async def test_a_credit_struck_by_its_own_dispute_does_not_come_back_with_a_correction(table):
+    placement = await table.start()
+    (credit,) = await table.credits()
+    opened = (await dispute(table, "agency", subject="credit", credit_ids=[credit["id"]])).json()
+    await step(table, opened, "concede", "company")
+    await table.placement(placement, "corrections", employment_term="fixed")
+
+    assert await table.balance() == {"reversed": 1}
 
 
 async def test_a_held_credit_waits_with_its_hold(table):
@@ -221,6 +281,72 @@ async def test_silence_opens_the_evidence_and_accepts_the_decision(table):
     assert await table.balance() == {"reversed": 1}
 
 
+async def test_what_was_decided_for_the_company_is_not_reported_away(table):
+    placement = await table.start()
+    opened = (
+        await dispute(table, "agency", subject="placement", placement_id=placement["id"])
+    ).json()
+    await step(table, opened, "concede", "agency")
+    gone = await table.placement(placement, "withdraw", reason="other")
+    later = await table.placement(placement, "corrections", started_on="2027-01-05")
+    term = await table.placement(placement, "corrections", employment_term="fixed")
+
+    assert (gone.json()["code"], later.json()["code"]) == ("decided_in_dispute",) * 2
+    assert term.status_code == 200
+    assert await table.balance() == {"pending": 1}
+
+
+async def test_a_leave_that_was_none_is_not_reported_again_but_a_later_one_is(table):
+    placement = await table.start()
+    await table.to(date(2026, 9, 1))
+    await table.placement(placement, "early-leave", last_day_employed="2026-08-31")
+    opened = (await dispute(table, subject="early_leave", placement_id=placement["id"])).json()
+    await step(table, opened, "concede", "agency")
+    same = await table.placement(placement, "early-leave", last_day_employed="2026-08-31")
+    assert same.json()["code"] == "decided_in_dispute"
+
+    await table.to(date(2026, 10, 1))
+    new = await table.placement(placement, "early-leave", last_day_employed="2026-09-30")
+    back = await table.placement(
+        placement, "early-leave/corrections", last_day_employed="2026-08-31"
+    )
+    assert (new.status_code, back.json()["code"]) == (200, "decided_in_dispute")
+    assert (await dispute(table, subject="early_leave", placement_id=placement["id"])).json()[
+        "state"
+    ] == "opened"
+
+
+async def test_who_lost_does_not_freeze_the_same_again(table):
+    placement = await table.start()
+    (credit,) = await table.credits()
+    about = (
+        {"subject": "placement", "placement_id": placement["id"]},
+        {"subject": "credit", "credit_ids": [credit["id"]]},
+    )
+    for matter in about:
+        opened = (await dispute(table, "agency", **matter)).json()
+        await step(table, opened, "concede", "agency")
+        again = await dispute(table, "agency", **matter)
+        assert (again.status_code, again.json()["code"]) == (409, "dispute_decided")
+
+    assert await table.balance() == {"pending": 1}
+    assert await table.sound()
+
+
+async def test_the_company_disputes_what_was_reported_since_it_lost(table):
+    placement = await table.start()
+    await table.to(date(2026, 9, 1))
+    await table.placement(placement, "early-leave", last_day_employed="2026-08-31")
+    about = {"subject": "early_leave", "placement_id": placement["id"]}
+    await step(table, (await dispute(table, **about)).json(), "concede")
+    again = await dispute(table, **about)
+    assert again.json()["code"] == "dispute_decided"
+
+    await table.to(date(2026, 9, 2))
+    await table.placement(placement, "early-leave/corrections", last_day_employed="2026-08-30")
+    assert (await dispute(table, **about)).status_code == 201
+
+
 @pytest.mark.parametrize(
     ("side", "subject", "status", "code"),
     [
@@ -260,6 +386,16 @@ async def test_notes_are_sealed(table):
         (sealed,) = (await db.execute(text("SELECT sealed FROM dispute_note"))).scalars().all()
 
     assert "別の方です。".encode() not in bytes(sealed)
+
+
+async def test_what_a_side_wrote_does_not_steer_the_operators_terminal(table):
+    note = "正しい。\x1b[2K\x1b]52;c;eA==\x07\r\u202e\n次の行"
+    placement = await table.start()
+    about = {"subject": "placement", "placement_id": placement["id"], "note": note}
+    opened = (await dispute(table, "agency", **about)).json()
+    told = opened["notes"][0]["note"]
+
+    assert harmless(told) == "正しい。�[2K�]52;c;eA==���\n次の行"
 
 
 async def test_a_rehearsed_dispute_shows_what_it_would_freeze_and_leaves_nothing(table):

@@ -9,6 +9,7 @@ from sqlmodel import col, select
 from domain.credits import Credit, Reservation
 from domain.errors import Conflict, Invalid, NotFound
 from domain.flows import use_credit
+from domain.flows.agree_terms import end_agreement
 from domain.flows.earn_credits import settle_placement
 from domain.flows.verify_ledger import verify
 from domain.placement import Placement
@@ -360,6 +361,24 @@ async def test_a_hold_that_does_not_stop_the_expiry_ends_with_it(runtime, world,
 
     assert held.holds_until == date(2027, 9, 30)
     assert await balance(runtime, world) == {"expired": 1}
+
+
+async def test_such_a_hold_ends_too_when_the_last_day_came_closer(runtime, world, to):
+    async with runtime.database.transaction(company_id=world.company.id) as db:
+        await terms_are(db, world, reservation_stops_expiry=False, tail_months=0)
+    await earn(runtime, world, APRIL)
+    now = await to(date(2026, 10, 1))
+    held = await reserve(runtime, world, now)
+    async with runtime.database.transaction(company_id=world.company.id) as db:
+        await end_agreement(
+            db, world.company.id, world.agreements[0].id, ends_on=date(2026, 10, 5),
+            actor="usr_1", now=now,
+        )  # fmt: skip
+    now = await to(date(2026, 10, 6))
+    with pytest.raises(Conflict) as refused:
+        await use(runtime, world, held, date(2026, 10, 6), now)
+
+    assert refused.value.code == "reservation_expired"
 
 
 async def test_a_hold_that_has_ended_cannot_be_used_even_before_the_sweep(

@@ -64,6 +64,7 @@ class Stories(RuleBasedStateMachine):
         self.model = Model(share)
         self.holds: dict[str, str] = {}
         self.disputes: dict[str, str] = {}
+        self.lost: set[str] = set()
         self.world = self.run(make_world(self.runtime, slug=new_id("s").replace("_", "-")))
         self.run(self.agree(share))
         self.start()
@@ -287,6 +288,9 @@ class Stories(RuleBasedStateMachine):
                     party="agency", actor="crc_a", now=self.now,
                 )  # fmt: skip
 
+        if name in self.lost:
+            assert self.refused(open_one()) == "dispute_decided"
+            return
         made = self.run(open_one())
         self.disputes[made.id] = name
         self.model.freeze(name, self.today)
@@ -308,6 +312,7 @@ class Stories(RuleBasedStateMachine):
         credit = self.disputes.pop(name)
         if party == "agency":
             self.model.thaw(credit, self.today)
+            self.lost.add(credit)
         else:
             self.model.strike(credit)
         assert self.refused(concede()) == "dispute_ended"

@@ -50,6 +50,43 @@ async def test_a_postponed_start_takes_the_credit_back_until_it_comes(table):
     assert await table.sound()
 
 
+async def test_an_expected_start_follows_the_version_in_force_on_its_day(table):
+    placement = await table.start(TODAY + timedelta(days=28))
+    await table.terms(credits_per_placement=2, guarantee={"months": 3})
+    await table.to(TODAY + timedelta(days=28))
+
+    assert await table.balance() == {"pending": 2}
+    there = (await table.agency.get(f"/v1/agency/placements/{placement['id']}")).json()
+    assert (placement["agreement_version"], there["agreement_version"]) == (1, 2)
+    assert there["guarantee_end_on"] == "2026-09-29"
+    assert {one["agreement_version"] for one in await table.credits()} == {2}
+    assert await table.sound()
+
+
+async def test_a_leave_that_a_corrected_start_puts_behind_the_guarantee_is_no_early_one(table):
+    relay = await table.somebody()
+    placement = await table.start(TODAY, relay)
+    await table.to(date(2026, 6, 20))
+    await table.placement(placement, "corrections", started_on="2026-06-20")
+    await table.to(date(2026, 12, 12))
+    await table.placement(placement, "early-leave", last_day_employed="2026-12-10")
+    assert await table.balance() == {"reversed": 2}
+
+    corrected = await table.placement(placement, "corrections", started_on="2026-06-05")
+    seen = (await table.agency.get(f"/v1/agency/relays/{relay.id}")).json()
+
+    assert (corrected.json()["state"], corrected.json()["guarantee_end_on"]) == (
+        "guaranteed", "2026-12-04",
+    )  # fmt: skip
+    assert seen["state"] == "guaranteed"
+    await table.to(date(2026, 12, 13))
+    assert await table.balance() == {"available": 1, "reversed": 2}
+    again = await table.placement(placement, "corrections", started_on="2026-06-20")
+    assert again.json()["state"] == "early_left"
+    assert await table.balance() == {"reversed": 3}
+    assert await table.sound()
+
+
 async def test_a_corrected_start_replaces_an_untouched_credit_and_says_why(table):
     await table.to(TODAY + timedelta(days=9))
     relay = await forwarded(table.runtime, table.world)
@@ -121,6 +158,30 @@ async def test_a_placement_taken_back_after_the_credit_was_used_is_owed_and_sett
 
     assert await table.balance() == {"used": 1, "reversed": 1}
     assert await table.sound()
+
+
+async def test_a_correction_after_a_withdrawal_moves_no_day_it_does_not_name(table):
+    relay = await table.somebody()
+    placement = await table.start(TODAY + timedelta(days=28), relay)
+    await take_back(table.runtime, relay)
+    corrected = await table.placement(placement, "corrections", employment_term="fixed")
+
+    assert (corrected.json()["started_on"], corrected.json()["state"]) == ("2026-06-30", "expected")
+    assert await table.balance() == {}
+
+
+async def test_a_leave_may_say_why_and_the_history_keeps_it(table):
+    placement = await table.start()
+    await table.to(date(2026, 6, 20))
+    left = {"last_day_employed": "2026-06-15"}
+    wordy = await table.placement(placement, "early-leave", **left, reason_code="He is at Acme.")
+    told = await table.placement(placement, "early-leave", **left, reason_code="voluntary_leave")
+    there = (await table.agency.get(f"/v1/agency/placements/{placement['id']}")).json()
+
+    assert (wordy.status_code, told.status_code) == (422, 200)
+    assert [(one["kind"], one["reason"]) for one in there["history"]] == [
+        ("reported", None), ("early_leave", "voluntary_leave"),
+    ]  # fmt: skip
 
 
 async def test_an_early_leave_that_was_none_grants_anew(table):
@@ -197,6 +258,25 @@ async def test_what_cannot_be_is_refused_and_nothing_is_written(table, door, bod
     assert await table.kinds() == ["granted"]
     detail = (await table.agency.get(f"/v1/agency/placements/{placement['id']}")).json()
     assert [one["no"] for one in detail["history"]] == [1]
+
+
+async def test_a_credit_that_paid_a_debt_is_as_good_as_used(table):
+    """A correction does not earn it again; and when its start was none, it is owed in turn."""
+    first = await table.start()
+    await table.to(date(2026, 6, 20))
+    second = await table.start(date(2026, 6, 20))
+    await table.to(date(2026, 12, 10))
+    held = (await table.reserve()).json()
+    await table.hold(held, "use", hired_on="2026-12-10")
+    await table.placement(first, "early-leave", last_day_employed="2026-11-30")
+    await table.to(date(2026, 12, 20))
+    assert await table.balance() == {"used": 1, "reversed": 1}  # paid for with the second one's
+
+    await table.placement(second, "corrections", employment_term="fixed")
+    assert await table.balance() == {"used": 1, "reversed": 1}
+    await table.placement(second, "withdraw", reason="other")
+    assert await table.balance() == {"used": 1, "reversed": 2, "owed": -1}
+    assert await table.sound()
 
 
 async def test_a_leave_after_the_guarantee_is_not_early(table):

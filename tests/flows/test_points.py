@@ -41,6 +41,20 @@ async def test_every_third_relay_earns_a_credit_that_may_be_used_at_once(table):
     assert await table.sound()
 
 
+async def test_a_rehearsed_word_shows_what_it_would_count_and_counts_nothing(table):
+    await table.terms(accrual_rule="per_n_relays", per_n_relays={"n": 3})
+    relay = await table.somebody()
+    shown = await table.agency.post(
+        f"/v1/agency/relays/{relay.id}/events?dry_run=true",
+        json={"type": "accepted", "at": table.clock().isoformat()},
+    )
+    there = (await table.agency.get(f"/v1/agency/relays/{relay.id}")).json()
+
+    assert shown.json()["would_answer"]["state"] == "accepted"
+    assert [one["kind"] for one in shown.json()["postings"]] == ["point_counted"]
+    assert (there["state"], await points(table)) == ("forwarded", 0)
+
+
 async def test_a_relay_counts_once_however_often_it_is_reported(table):
     await table.terms(accrual_rule="per_n_relays", per_n_relays={"n": 3})
     relay = await table.somebody()
@@ -58,6 +72,32 @@ async def test_it_counts_when_the_agreed_step_is_reached_also_by_a_later_one(tab
     await accept(table, relay, "offered")
 
     assert await points(table) == 1
+
+
+async def test_a_start_counts_as_well_when_the_agency_said_nothing_before(table):
+    await table.terms(accrual_rule="per_n_relays", per_n_relays={"n": 3, "counted_event": "met"})
+    relay = await table.somebody()
+    await table.start(TODAY, relay)
+    ahead = await table.somebody()
+    await table.start(TODAY + timedelta(days=5), ahead)
+    gone = await table.somebody()
+    await take_back(table.runtime, gone)
+    await table.start(TODAY, gone)
+
+    assert await points(table) == 2
+    assert await table.balance() == {}
+    assert await table.sound()
+
+
+async def test_points_gathered_under_a_higher_number_all_count_under_a_lower_one(table):
+    await table.terms(accrual_rule="per_n_relays", per_n_relays={"n": 10})
+    for _ in range(4):
+        await accept(table, await table.somebody())
+    await table.terms(per_n_relays={"n": 2})
+    await accept(table, await table.somebody())
+
+    assert (await table.balance(), await points(table)) == ({"available": 2}, 1)
+    assert await table.sound()
 
 
 async def test_a_withdrawal_takes_the_point_out_and_one_before_never_counts(table):

@@ -11,6 +11,7 @@ from api.verification import verify_everything
 from domain import ledger
 from domain.checkpoint import LedgerVerification
 from domain.credits import Book, Bucket, Kind
+from domain.flows import adjust_credits
 from domain.flows.build_checkpoint import build_checkpoint
 from domain.flows.check_credits import check_credits, unresolved
 from domain.flows.verify_checkpoints import rewritten
@@ -137,6 +138,8 @@ TAMPERED = {
         {("grant", 6)},
     "UPDATE credit SET terms = terms || '{\"guarantee\": {\"weeks\": 1}}' WHERE bucket = 1":
         {("grant", 6), ("grant", None)},
+    "UPDATE credit SET terms = terms - 'guarantee' || '{\"guarantee.months\": 6}' WHERE bucket = 1":
+        {("grant", 6)},
     "UPDATE credit SET started_on = '2026-01-01' WHERE bucket = 1":
         {("grant", 6), ("credit_dates", None)},
     "UPDATE credit SET value_cap_jpy = 5 WHERE bucket = 1": {("grant", 6)},
@@ -286,6 +289,54 @@ async def test_what_came_after_is_looked_at_as_closely(
     assert {(one.check, one.seq) for one in report.findings} >= found
 
 
+async def test_a_book_that_denies_what_came_after_is_found(runtime, world, clock, database_url):
+    await a_book(runtime, world, clock)
+    made = await checkpoint(runtime)
+    await earn(runtime, world, clock().date())
+    cut = "UPDATE book SET last_seq = 6, head_hash = (SELECT hash FROM ledger_tx WHERE seq = 6)"
+    await tamper(database_url, cut)
+    report = await recount(runtime, Scope(since=made.n))
+
+    assert ("head", 6) in {(one.check, one.seq) for one in report.findings}
+
+
+async def test_a_companys_only_book_is_missed(runtime, world, clock, database_url):
+    await a_book(runtime, world, clock)
+    book = await the_book(runtime, world)
+    await tamper(database_url, "DELETE FROM book")
+    report = await recount(runtime)
+
+    found = {(one.company_id, one.book_id, one.check) for one in report.findings}
+    assert found == {(world.company.id, book.id, "stray")}
+
+
+async def test_a_correction_of_one_person_is_found_though_the_chain_agrees(
+    runtime, world, clock, database_url
+):
+    await a_book(runtime, world, clock)
+    await a_gift(runtime, world, clock)
+    before = await recount(runtime)
+    await rewrite(database_url, 7, "usr_1")
+    report = await recount(runtime)
+
+    assert before.findings == []
+    assert [(one.check, one.seq) for one in report.findings] == [("two_persons", 7)]
+
+
+async def a_gift(runtime, world, clock):
+    """The agency gives a credit by hand: asked for by one of its people, approved by another."""
+    async with runtime.database.transaction(company_id=world.company.id) as db:
+        asked = await adjust_credits.request_adjustment(
+            db, runtime.tools, world.company.id, world.agency.id,
+            adjust_credits.Wish("issue", "goodwill", "x", count=1),
+            party="agency", actor="usr_1", now=clock(),
+        )  # fmt: skip
+        await adjust_credits.approve(
+            db, runtime.tools, world.company.id, asked.id, party="agency", actor="usr_2",
+            now=clock(),
+        )  # fmt: skip
+
+
 async def test_a_book_cut_back_behind_its_checkpoint_is_found(runtime, world, clock, database_url):
     await a_book(runtime, world, clock)
     made = await checkpoint(runtime)
@@ -378,6 +429,7 @@ async def business(runtime, world):
         ("UPDATE credit SET expires_on = '2026-09-29', bucket = 2 WHERE bucket = 5",
          "available_late"),
         ("DELETE FROM reservation", "used_without_hire"),
+        ("UPDATE credit SET bucket = 2 WHERE bucket = 5", "hire_without_credit"),
         ("UPDATE reservation SET state = 'reserved', hired_on = NULL, opening = ' '",
          "reserved_for_nothing"),
         ("UPDATE credit SET placement_id = 'plc_x' WHERE bucket <> 1", "start_without_grant"),
@@ -491,6 +543,50 @@ async def test_a_missing_guard_is_said(runtime, world, database_url):
     outcome = await verify_everything(runtime, Scope(), halting=False)
 
     assert (outcome.guards, outcome.ok) == (["ledger_tx.ledger_tx_append_only"], False)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "INSERT INTO ledger_rule VALUES (3, 1, 1, 3, true, NULL)",
+        "DELETE FROM ledger_rule WHERE kind = 3",
+        "UPDATE ledger_rule SET touches_state = false WHERE kind = 3",
+    ],
+)
+async def test_a_rule_that_is_not_the_codes_is_said(*, runtime, database_url, change):
+    await tamper(database_url, change)
+    outcome = await verify_everything(runtime, Scope(), halting=False)
+
+    assert {one.rpartition("_")[0] for one in outcome.guards} <= {
+        "ledger_rule.3_1_1", "ledger_rule.3_1_2",
+    }  # fmt: skip
+    assert (len(outcome.guards), outcome.ok) == (1, False)
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ("UPDATE statement SET document = 'x', sha256 = encode(sha256('x'), 'hex')",
+         {"statement_signature"}),
+        ("UPDATE statement SET sha256 = 'x'", {"statement_signature"}),
+        ("UPDATE statement SET head_hash = sha256('x')", {"statement_head"}),
+        ("UPDATE book SET closed_through = NULL", {"month_reopened"}),
+        ("UPDATE book SET closed_through = '2026-05-31'", {"month_reopened"}),
+    ],
+)  # fmt: skip
+async def test_a_statement_stands_as_it_was_signed(
+    *, runtime, world, clock, database_url, change, found
+):
+    await a_book(runtime, world, clock)
+    clock.move_to(at(date(2026, 10, 6)))
+    await work(runtime)
+    before = await verify_everything(runtime, Scope(), halting=True)
+    await tamper(database_url, change)
+    after = await verify_everything(runtime, Scope(), halting=True)
+
+    assert (before.business, before.ok) == ([], True)
+    assert {one.check for one in after.business} == found
+    assert (await the_book(runtime, world)).halted is False
 
 
 async def test_every_book_is_read_at_one_moment(runtime, world, clock):

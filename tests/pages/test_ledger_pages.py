@@ -557,7 +557,7 @@ async def test_only_what_was_changed_is_proposed(runtime: Runtime, world: World,
     assert cancelled.headers["location"] == f"/dashboard/agreements/{agreement}?done=terms_cancel"
 
 
-async def test_notice_is_given_once_and_only_by_somebody_who_is_sure(
+async def test_notice_is_given_by_somebody_who_is_sure_and_never_put_off(
     runtime: Runtime, world: World, hr: Desk
 ) -> None:
     agreement = world.agreements[1].id
@@ -581,7 +581,9 @@ async def test_notice_is_given_once_and_only_by_somebody_who_is_sure(
         "この契約は2026年12月31日(木)に終わります。枠は遅くとも2027年6月30日(水)まで使えます。"
         in page
     )
-    assert f"/agreements/{agreement}/end" not in page
+    sooner = await hr.post(path, ends_on="2026-11-30", sure="yes")
+    assert f"/agreements/{agreement}/end" in page
+    assert sooner.headers["location"].endswith("?done=agreement_ended")
 
 
 # ---- the agency's reports --------------------------------------------------------------------
