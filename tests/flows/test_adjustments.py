@@ -282,6 +282,29 @@ async def test_a_key_that_names_an_adjustment_is_not_enough(table):
     assert await table.balance() == {"pending": 1}
 
 
+@pytest.mark.parametrize("outcome", [None, "for_agency"])
+async def test_a_dispute_that_was_not_won_carries_nothing_whatever_the_row_says(table, outcome):
+    """As if the app itself were turned: the posting function looks at the dispute again."""
+    placement = await table.start(TODAY)
+    dispute_id = "dsp_" + "0" * 26
+    if outcome is not None:
+        dispute_id = await won(table, subject="placement", placement_id=placement["id"])
+    asked = await ask(table, "agency", "take", credit_ids=[(await table.credits())[0]["id"]])
+    async with table.runtime.database.transaction(company_id=table.world.company.id) as db:
+        await db.execute(
+            text(
+                "UPDATE adjustment SET state = 'assented', approved_by = 'crc_x',"
+                " dispute_id = :dispute"
+            ),
+            {"dispute": dispute_id},
+        )
+        credit_id = (await table.credits())[0]["id"]
+    move = Move(credit_id, Bucket.PENDING, Bucket.REVERSED)
+    key = f"adjust:{asked.json()['id']}"
+
+    assert await refused(table, posting(Kind.ADJUSTED, key, [move])) == "not_assented"
+
+
 def posting(kind, key, moves):
     return Posting(kind=kind, key=key, effective_on=TODAY, actor="crc_x", moves=moves)
 

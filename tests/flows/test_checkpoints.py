@@ -247,6 +247,9 @@ async def forged(runtime, world, **changes):
         {"seq": 2},
         {"agency": "agy_x"},
         {"book": "bok_x"},
+        {"through": 2**63 - 1},
+        {"ended": 2**62},
+        {"begun": 2**62},
     ],
     ids=lambda changes: next(iter(changes)),
 )

@@ -4,6 +4,7 @@ from datetime import date, timedelta
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from api.dispute_cli import harmless
 from domain.flows import dispute_credit
@@ -125,6 +126,39 @@ async def test_a_credit_struck_by_its_own_dispute_does_not_come_back_with_a_corr
     await table.placement(placement, "corrections", employment_term="fixed")
 
     assert await table.balance() == {"reversed": 1}
+
+
+async def test_a_credit_of_two_disputes_stays_frozen_until_both_are_over(table):
+    placement = await table.start()
+    (credit,) = await table.credits()
+    first = (await dispute(table, "agency", subject="credit", credit_ids=[credit["id"]])).json()
+    await table.to(TODAY + timedelta(days=3))
+    second = (await dispute(table, subject="placement", placement_id=placement["id"])).json()
+    await table.to(TODAY + timedelta(days=5))
+    await step(table, first, "concede", "agency")
+
+    assert second["credit_ids"] == [credit["id"]]
+    assert await table.balance() == {"frozen": 1}
+
+    await table.to(TODAY + timedelta(days=10))
+    await step(table, second, "concede", "agency")
+    (credit,) = await table.credits()
+
+    assert await table.balance() == {"pending": 1}
+    assert credit["guarantee_end_on"] == "2026-12-11"  # ten days later, counted from the first
+    assert await table.sound()
+
+
+async def test_what_was_said_is_not_said_otherwise(table):
+    placement = await table.start()
+    await dispute(table, subject="placement", placement_id=placement["id"])
+    for change in (
+        "UPDATE dispute_note SET party = 'operator'", "DELETE FROM dispute_note",
+        "TRUNCATE dispute_note",
+    ):  # fmt: skip
+        with pytest.raises(DBAPIError, match="permission denied"):
+            async with table.runtime.database.transaction(company_id=table.world.company.id) as db:
+                await db.execute(text(change))
 
 
 async def test_a_held_credit_waits_with_its_hold(table):

@@ -237,6 +237,35 @@ async def test_a_correction_nobody_assented_to_is_refused(runtime, world):
     assert await balance(runtime, world) == {"pending": 1}
 
 
+@pytest.mark.parametrize(
+    ("kind", "moves", "code"),
+    [
+        (Kind.TERM_CHANGED, [], "not_assented"),
+        (Kind.CLAWBACK_SETTLED, [(Bucket.REVERSED, Bucket.OWED)], "not_assented"),
+        (Kind.RELEASED, [(Bucket.RESERVED, Bucket.AVAILABLE)], "not_assented"),
+        (
+            Kind.CLAWBACK_SETTLED,
+            [(Bucket.REVERSED, Bucket.OWED), (Bucket.AVAILABLE, Bucket.REVERSED)],
+            "credit_moved",
+        ),
+    ],
+    ids=["a later last day", "half a payment", "dates with a release", "a debt nobody has"],
+)
+async def test_only_the_moves_of_a_kind_carry_its_dates_and_debts(
+    runtime, world, kind, moves, code
+):
+    await earn(runtime, world, APRIL)
+    async with runtime.database.transaction(company_id=world.company.id) as db:
+        credit = (await db.scalars(select(Credit))).one()
+    dates = [] if kind == Kind.CLAWBACK_SETTLED else [
+        DateSet(credit.id, "expires_on", date(2099, 12, 31))
+    ]  # fmt: skip
+    wrong = posting(*(Move(credit.id, *move) for move in moves), kind=kind, dates=dates)
+
+    assert await refusal(runtime, world, wrong) == code
+    assert await count(runtime, world, "ledger_tx") == 1
+
+
 async def test_a_credit_is_taken_from_where_it_stands(runtime, world):
     await earn(runtime, world, APRIL)
     async with runtime.database.transaction(company_id=world.company.id) as db:
