@@ -382,7 +382,9 @@ def bench_ingest(
 def bench_ledger(
     seconds: Annotated[int, typer.Option(min=1, help="Of each measurement.")] = 4,
     rounds: Annotated[int, typer.Option(min=1, help="In turn; the median is told.")] = 3,
-    part: Annotated[str, typer.Option(help="posting, full or balance; none: all three.")] = "",
+    part: Annotated[
+        str, typer.Option(help="posting, full, balance or verification; none: all.")
+    ] = "",
     entries: Annotated[int, typer.Option(min=1_000, help="In the full tables.")] = 10_000_000,
 ) -> None:
     """Postings a second: ratios to pgbench's own bank; with full tables; reading a balance."""

@@ -9,6 +9,7 @@ told as the median of the rounds with the smallest and the largest.
   released); grants into one book only; and grants through the product's own Python, one process.
 - `full`: grants with millions of entries in the tables, against none.
 - `balance`: a company's balances as the API reads them, with a long history and with a short one.
+- `verification`: what one process recounts a second, beside the two SHA-256 of each posting alone.
 
 The embedded server gets memory for both sides and rare checkpoints, and both are warmed up, so that
 neither pays for the other's dirty pages; on a server named by `DATABASE_URL` nothing is changed.
@@ -37,7 +38,7 @@ from api.clock import Clock
 from api.database import Database
 from api.demo import postgres
 from api.runtime import app_url
-from bench import books
+from bench import books, verify
 from bench.ingest import Rounds, spread
 from bench.load import at_quantile
 from bench.stage import Stage, stage
@@ -123,7 +124,8 @@ class Plan:
     scale: int = 50
     """Branches of pgbench's bank: many more than connections, or it waits for itself."""
     memory: str = "1GB"
-    parts: Sequence[str] = ("posting", "full", "balance")
+    recounted: int = 400_000
+    parts: Sequence[str] = ("posting", "full", "balance", "verification")
 
 
 @dataclass
@@ -135,9 +137,12 @@ class Bench:
     stage: Stage
     found: dict[Any, Any] = field(default_factory=dict)
     _full: Stage | None = None
+    _ledger: Stage | None = None
 
     def run(self) -> None:
         """The parts asked for, in their order."""
+        if "verification" in self.plan.parts:  # copied while it is empty
+            self._ledger = self.stage.twin("recounted")
         uvloop.run(books.open_books(self.stage))
         if {"full", "balance"} & set(self.plan.parts):  # copied while it is empty
             self._full = self.stage.twin("many")
@@ -236,6 +241,22 @@ class Bench:
                           for one, other in times]  # fmt: skip
                 self.found["balance", name, told] = rounds
                 table.add_row(name, told, *_both(rounds, "{:.3f} ms"), spread(rounds))
+        self.console.print(table)
+
+    # ---- verification -------------------------------------------------------------------
+
+    def verification(self) -> None:
+        """A ledger written by COPY, recounted by `relay ledger verify`'s own loop."""
+        there = self._ledger or self.stage.twin("recounted")
+        plan, table = self.plan, Table("postings", "recounted /s", "hashed /s", "ratio")
+        asyncio.run(verify.fill(there, plan.recounted))
+        rounds = [
+            (plan.recounted / verify.recount(there, plan.recounted), verify.hashed())
+            for _ in range(plan.rounds)
+        ]
+        self.found["verification"] = rounds
+        table.title = "Verification, one process"
+        table.add_row(f"{plan.recounted:,}", *_both(rounds), spread(rounds))
         self.console.print(table)
 
 

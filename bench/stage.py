@@ -160,7 +160,7 @@ async def _own_database(settings: Settings) -> tuple[Settings, str]:
 
 
 async def _drop(url: URL, name: str) -> None:
-    for one in (name, f"{name}_many", f"{name}_few"):
+    for one in (name, f"{name}_many", f"{name}_few", f"{name}_recounted"):
         drop = f"DROP DATABASE IF EXISTS {one} WITH (FORCE)"
         await _execute(url.set(database="postgres"), drop)
 

@@ -67,7 +67,14 @@ def test_every_part_of_the_ledgers_runs(monkeypatch, tmp_path):
     monkeypatch.delenv("DATABASE_URL", raising=False)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     plan = ledger.Plan(
-        seconds=1, rounds=1, warm_up=1, connections=(2,), entries=8_800, scale=1, memory="64MB"
+        seconds=1,
+        rounds=1,
+        warm_up=1,
+        connections=(2,),
+        entries=8_800,
+        scale=1,
+        memory="64MB",
+        recounted=2_000,
     )
     told = io.StringIO()
 
@@ -77,6 +84,7 @@ def test_every_part_of_the_ledgers_runs(monkeypatch, tmp_path):
     assert {name for name, _ in found["posting"]} == {*ledger.SCRIPTS, ledger.THROUGH_PYTHON}
     assert all(ours > 0 and bank > 0 for ((ours, bank),) in found["posting"].values())
     assert "with 8,880 entries" in told.getvalue()
+    assert all(ours > 0 and floor > 0 for ours, floor in found["verification"])
 
 
 @pytest.fixture(scope="module")
