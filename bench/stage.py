@@ -30,7 +30,7 @@ COMPANY = {
     "contact": "bench", "harassment_contact": "bench", "privacy_officer": "bench",
     "privacy_contact": "bench",
 }  # fmt: skip
-_LONGEST_START, _LONGEST_END = 30.0, 20.0
+_LONGEST_START, _LONGEST_END = 90.0, 20.0
 
 
 @dataclass(frozen=True)

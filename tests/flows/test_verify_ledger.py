@@ -367,7 +367,7 @@ async def test_texts_that_are_not_plain_are_counted_the_same(runtime, world):
         moves=[Move(None, Bucket.ISSUED, Bucket.AVAILABLE, unit=2, qty=3)],
     )  # fmt: skip
     changed = Posting(
-        kind=Kind.TERM_CHANGED, key="t", effective_on=APRIL, actor="system", moves=[],
+        kind=Kind.TERM_CHANGED, key="tail:t", effective_on=APRIL, actor="system", moves=[],
         request={"old": {"validity_months": 12}, "new": {"validity_months": 18}},
     )  # fmt: skip
     second = replace(credit, id=new_id("crd"), placement_id=None, relay_id=None)

@@ -60,7 +60,7 @@ async def site(server: URL, template: str, worker_id: str) -> AsyncIterator[Site
         browser = await player.chromium.launch(executable_path=CHROMIUM, args=ARGS)
         shots = Path(os.environ["RELAY_SHOTS"]) if "RELAY_SHOTS" in os.environ else None
         seeded: Any = {"cookie": cookie, "company": world.company.id}
-        yield Site(f"http://127.0.0.1:{port}", browser, runtime, seeded, {}, shots)
+        yield Site(f"http://127.0.0.1:{port}", browser, runtime, world, seeded, {}, shots)
         await browser.close()
     web.should_exit = True
     await running
