@@ -1,4 +1,4 @@
-"""A dispute from its opening to its end, and what the end does to facts and credits (rules 12)."""
+"""A dispute, step by step: opened, answered, conceded, decided, appealed (domain rules 12)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,10 +16,9 @@ from domain.credits import Bucket, Credit
 from domain.dispute import Dispute, DisputeNote
 from domain.errors import Conflict, Invalid, NotFound
 from domain.flows.ask_back import asked_back
-from domain.flows.correct_placement import restate
-from domain.flows.earn_credits import settle_placement
-from domain.flows.freeze_credits import FREEZABLE, freeze, take_frozen, thaw
-from domain.flows.tell_sides import other, tell_side
+from domain.flows.end_dispute import end, tell
+from domain.flows.freeze_credits import FREEZABLE, freeze
+from domain.flows.tell_sides import other
 from domain.ids import new_id
 from domain.ledger import day_after, today_in_japan
 from domain.placement import Placement, PlacementReport
@@ -27,8 +26,6 @@ from domain.ports import Tools
 from domain.relay import Relay
 from domain.store import find, lock
 
-OVERTURNED = "declaration_overturned"
-"""The reason of a relay whose 「既登録」 did not hold: the attribution stands."""
 _DECLARED = ("already_registered", "already_registered_unproven")
 
 
@@ -92,7 +89,7 @@ async def open_dispute(
     session.add(made)
     await session.flush()
     _note(session, tools, made, Said(party, actor, "opened", matter.note), now)
-    await _tell(session, tools, made, other(party), "dispute_opened", now)
+    await tell(session, tools, made, other(party), "dispute_opened", now)
     return made
 
 
@@ -135,7 +132,7 @@ async def concede(
     _check_open(there)
     there.outcome = dispute.against(party)
     there.decided_by, there.decided_at = actor, now
-    await _end(session, tools, there, "conceded", now)
+    await end(session, tools, there, "conceded", now)
     return there
 
 
@@ -164,11 +161,11 @@ async def decide(
     there.outcome, there.decided_by, there.decided_at = outcome, actor, now
     _note(session, tools, there, Said("operator", actor, "decided", note), now)
     if appealed:
-        await _end(session, tools, there, "decided", now)
+        await end(session, tools, there, "decided", now)
         return there
     await _step(session, tools, there, "decided", days=dispute.APPEAL_DAYS, now=now)
     for party in dispute.PARTIES:
-        await _tell(session, tools, there, party, "dispute_decided", now)
+        await tell(session, tools, there, party, "dispute_decided", now)
     return there
 
 
@@ -211,7 +208,7 @@ async def watch_dispute(
     if there.state == "opened":
         await _step(session, tools, there, "silent", days=dispute.EVIDENCE_DAYS, now=now)
     elif there.state == "decided":
-        await _end(session, tools, there, "accepted", now)
+        await end(session, tools, there, "accepted", now)
     else:
         # The evidence is in: from here on the operator's decision is what is late.
         there.due_on, there.look_at = _due(tools, now, dispute.DECIDE_DAYS), None
@@ -334,105 +331,6 @@ async def _step(
     there.look_at = day_after(there.due_on)
     session.add(there)
     await session.flush()
-
-
-async def _end(
-    session: AsyncSession, tools: Tools, there: Dispute, step: str, now: datetime
-) -> None:
-    """The dispute is over: credits go where they belong, and the facts stand as decided."""
-    there.state = dispute.advance(there.state, step)
-    there.look_at, there.ended_at = None, now
-    session.add(there)
-    await session.flush()
-    await _settle_frozen(session, there, now)
-    await _settle_facts(session, tools, there, now)
-    for party in dispute.PARTIES:
-        await _tell(session, tools, there, party, "dispute_ended", now)
-
-
-async def _settle_frozen(session: AsyncSession, there: Dispute, now: datetime) -> None:
-    if not there.credit_ids:
-        return
-    book = await ledger.book_of(session, there.company_id, there.agency_id)
-    assert book is not None
-    book = await ledger.lock_book(session, book.company_id, book.id)
-    for credit_id in there.credit_ids:
-        credit = await ledger.credit(session, book.company_id, credit_id)
-        if there.outcome == "for_agency":
-            await take_frozen(session, book, credit, there.id, actor="system", now=now)
-        elif not await _disputed_otherwise(session, there, credit_id):
-            await thaw(session, book, credit, there.id, actor="system", now=now)
-
-
-async def _disputed_otherwise(session: AsyncSession, there: Dispute, credit_id: str) -> bool:
-    """Whether another dispute that is not over holds this credit. The book is locked."""
-    wanted = select(Dispute.id).where(
-        col(Dispute.company_id) == there.company_id,
-        col(Dispute.agency_id) == there.agency_id,
-        col(Dispute.id) != there.id,
-        col(Dispute.state) != "final",
-        cast(Dispute.credit_ids, JSONB).contains([credit_id]),
-    )
-    return (await session.scalars(wanted)).first() is not None
-
-
-async def _settle_facts(session: AsyncSession, tools: Tools, there: Dispute, now: datetime) -> None:
-    relay = await find(session, Relay, there.company_id, there.relay_id or "")
-    if relay is None:
-        return
-    if there.subject == "already_registered" and there.outcome == "for_company":
-        relay.reason = OVERTURNED
-        session.add(relay)
-    placement = await find(session, Placement, there.company_id, there.placement_id or "")
-    if placement is None or await _replaced(session, placement):
-        return
-    if not _facts_change(there, placement):
-        # Corrected meanwhile: what was frozen still rests on the facts of before.
-        await settle_placement(session, tools, placement, because="decided", now=now)
-        return
-    await restate(
-        session, tools, relay, placement, _NEWS[there.subject, there.outcome or ""],
-        because="decided", actor="system", reason="dispute", now=now,
-    )  # fmt: skip
-
-
-async def _replaced(session: AsyncSession, placement: Placement) -> bool:
-    """Whether another placement was reported for the relay since this one was taken back."""
-    wanted = select(Placement.id).where(
-        col(Placement.company_id) == placement.company_id,
-        col(Placement.relay_id) == placement.relay_id,
-        col(Placement.id) != placement.id,
-        col(Placement.state) != "withdrawn",
-    )
-    return (await session.scalars(wanted)).first() is not None
-
-
-_NEWS = {
-    ("placement", "for_company"): "corrected",
-    ("placement", "for_agency"): "withdrawn",
-    ("early_leave", "for_company"): "leave_corrected",
-}
-
-
-def _facts_change(there: Dispute, placement: Placement) -> bool:
-    """Write the decided facts; whether they are others than before."""
-    before = placement.state, placement.left_on
-    if (there.subject, there.outcome) == ("placement", "for_agency"):
-        placement.state = "withdrawn"
-    elif (there.subject, there.outcome) == ("placement", "for_company"):
-        placement.state = "placed" if placement.state == "withdrawn" else placement.state
-    elif (there.subject, there.outcome) == ("early_leave", "for_company"):
-        placement.left_on = None
-    return before != (placement.state, placement.left_on)
-
-
-async def _tell(  # noqa: PLR0917 - whom, and of what
-    session: AsyncSession, tools: Tools, there: Dispute, party: str, kind: str, now: datetime
-) -> None:
-    await tell_side(
-        session, tools, party, company_id=there.company_id, agency_id=there.agency_id, kind=kind,
-        about=f"{kind}:{there.id}", path=f"/disputes/{there.id}", now=now,
-    )  # fmt: skip
 
 
 def _check_open(there: Dispute) -> None:

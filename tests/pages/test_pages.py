@@ -108,6 +108,8 @@ class Site:
 
     async def hold(self, page: Page, name: str) -> None:
         """What is on the screen now: nothing overflows, axe finds nothing, no complaint."""
+        # A click returns when the next page is on its way, which may be before its first tag.
+        await page.wait_for_load_state()
         if self.shots is not None:
             await page.screenshot(path=self.shots / f"{name}.png", full_page=True)
         sideways = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
