@@ -1,6 +1,7 @@
 """The partner placement agency (人材紹介会社)."""
 
 from datetime import date, datetime
+from typing import Any
 
 from sqlmodel import Field
 
@@ -29,6 +30,9 @@ class Agency(Row, table=True):
     """Item codes without which it cannot work for a person; marked as such on the form."""
     privacy_url: str
     contact_days: int = 3
+    cross_border: dict[str, Any] | None = document(default=None)
+    """For a recipient abroad (個人情報保護法 28): `basis`, and per language `country`, `regime`,
+    `measures`. Null: nobody is offered to it."""
     state: str = "active"
     feed_read_at: datetime | None = instant(default=None)
     """When it last looked at its feed: with a webhook endpoint the other way it hears of a stop."""

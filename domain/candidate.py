@@ -1,8 +1,8 @@
 """The candidate: one person at one company. The personal is sealed; what finds is a keyed hash."""
 
-from datetime import datetime
+from datetime import date, datetime
 
-from sqlalchemy import ForeignKeyConstraint, Index
+from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index
 from sqlmodel import Field
 
 from domain.base import Row, instant, one_of
@@ -28,6 +28,14 @@ class Candidate(Row, table=True):
             "ix_candidate_merged_into", "company_id", "merged_into_id",
             postgresql_where="merged_into_id IS NOT NULL",
         ),
+        Index(
+            "ix_candidate_review_at", "review_at",
+            postgresql_where="review_at IS NOT NULL AND erased_at IS NULL",
+        ),
+        CheckConstraint(
+            "restricted_from IS NULL OR restricted_from IN ('provision', 'all')",
+            name="restricted_from_known",
+        ),
     )  # fmt: skip
 
     company_id: str = Field(primary_key=True, foreign_key="company.id")
@@ -40,11 +48,16 @@ class Candidate(Row, table=True):
     kana_birth_hmac: bytes | None = None
     locale: str = "ja"
     guardian_consent_at: datetime | None = instant(default=None)
+    restricted_from: str | None = None
+    """`provision`: nothing more is handed over; `all`: nothing is done with it but keeping it."""
+    restricted_at: datetime | None = instant(default=None)
     opted_out_at: datetime | None = instant(default=None)
     erased_at: datetime | None = instant(default=None)
     merged_into_id: str | None = None
     consent_seq: int = 0
     consent_head: str = "0" * 64
+    review_at: datetime | None = instant(default=None)
+    """When to look whether the data is still needed."""
     created_at: datetime = instant()
 
 
@@ -57,10 +70,13 @@ class SubjectKey(Row, table=True):
         ForeignKeyConstraint(
             ["company_id", "candidate_id"], ["candidate.company_id", "candidate.id"]
         ),
+        Index("ix_subject_key_destroy_on", "destroy_on", postgresql_where="wrapped IS NOT NULL"),
     )
 
     company_id: str = Field(primary_key=True)
     candidate_id: str = Field(primary_key=True)
     kind: str = Field(primary_key=True)
     wrapped: bytes | None = None
+    destroy_on: date | None = None
+    """The first day on which nothing needs it any more, as far as is known."""
     destroyed_at: datetime | None = instant(default=None)

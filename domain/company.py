@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
+from sqlalchemy import Index
 from sqlmodel import Field
 
 from domain.base import Row, document, instant, one_of
@@ -21,7 +22,10 @@ class Company(Row, table=True):
     """A tenant. Everything a mail or a consent form must say about the company stands here."""
 
     __tablename__ = "company"
-    __table_args__ = (one_of("notice_mode", NOTICE_MODES),)
+    __table_args__ = (
+        one_of("notice_mode", NOTICE_MODES),
+        Index("ix_company_privacy_look_at", "privacy_look_at"),
+    )
 
     id: str = Field(primary_key=True)
     slug: str = Field(unique=True)
@@ -53,6 +57,18 @@ class Company(Row, table=True):
     allowed_sources: list[str] = document(
         default_factory=lambda: ["direct", "company_site", "employee_referral", "event"]
     )
+    retention: dict[str, int] = document(
+        default_factory=dict, sa_column_kwargs={"server_default": "{}"}
+    )
+    """Months or days that differ from the defaults, by rule (`domain/retention.py`)."""
+    feedback_requests: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
+    """Whether a candidate may ask for feedback with one press."""
+    job_reapplication: dict[str, int] = document(
+        default_factory=dict, sa_column_kwargs={"server_default": "{}"}
+    )
+    """Months until one may apply again, by job title, where they differ."""
+    privacy_look_at: datetime | None = instant(default=None)
+    """When every hand-over is checked next."""
     created_at: datetime = instant()
 
     @property

@@ -78,6 +78,21 @@ class ConsentText(Row, table=True):
     created_at: datetime = instant()
 
 
+class ConsentTextEnd(Row, table=True):
+    """A version of the text that no longer carries a hand-over from this day on (append-only)."""
+
+    __tablename__ = "consent_text_end"
+    __table_args__ = (Index("ix_consent_text_end_version", "company_id", "version"),)
+
+    company_id: str = Field(primary_key=True, foreign_key="company.id")
+    id: str = Field(primary_key=True)
+    version: str
+    ends_on: date
+    reason: str
+    set_by: str
+    created_at: datetime = instant()
+
+
 class ConsentEvent(Row, table=True):
     """One fact about a consent, chained per candidate (append-only, guarded by the database)."""
 
@@ -115,6 +130,13 @@ class ConsentEvent(Row, table=True):
     submission_id: str | None = None
     at: datetime = instant()
     expires_at: datetime | None = instant(default=None)
+    form: str = Field(default=WORD, sa_column_kwargs={"server_default": WORD})
+    """The canonical form it is hashed in: what was hashed once stays as it was."""
+    actor: str | None = None
+    purpose_code: str | None = None
+    guardian_consent_id: str | None = None
+    cross_border_basis: str | None = None
+    superseded_by: str | None = None
     prev_hash: str
     hash: str
 
@@ -157,6 +179,11 @@ class Consent(Row, table=True):
             "uq_consent_candidate_agency", "company_id", "candidate_id", "agency_id", unique=True
         ),
         Index("ix_consent_expires_at", "expires_at", postgresql_where="state = 'given'"),
+        Index(
+            "ix_consent_renew_ask_at",
+            "renew_ask_at",
+            postgresql_where="state = 'given' AND renew_ask_at IS NOT NULL",
+        ),
     )
 
     company_id: str = Field(primary_key=True)
@@ -172,3 +199,7 @@ class Consent(Row, table=True):
     expires_at: datetime = instant()
     provision_not_before: datetime = instant()
     withdrawn_at: datetime | None = instant(default=None)
+    renew_ask_at: datetime | None = instant(default=None)
+    """When the one question is asked whether it shall go on; null once it was."""
+    renewal_asked_at: datetime | None = instant(default=None)
+    superseded_by: str | None = None

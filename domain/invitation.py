@@ -56,6 +56,7 @@ class Invitation(Row, table=True):
             ["company_id", "application_id"], ["application.company_id", "application.id"]
         ),
         Index("uq_invitation_application", "company_id", "application_id", unique=True),
+        Index("ix_invitation_candidate", "company_id", "candidate_id"),
         Index("ix_invitation_look_at", "look_at", postgresql_where="look_at IS NOT NULL"),
     )
 
@@ -99,4 +100,6 @@ class CandidateLink(Row, table=True):
     purpose: str
     expires_at: datetime | None = instant(default=None)
     revoked_at: datetime | None = instant(default=None)
+    used_at: datetime | None = instant(default=None)
+    """Its first successful POST. Opening it leaves no trace."""
     created_at: datetime = instant()

@@ -89,6 +89,7 @@ class Notice(Row, table=True):
             postgresql_where="kind <> 'interim' AND state IN ('draft', 'scheduled')",
         ),
         Index("ix_notice_application", "company_id", "application_id"),
+        Index("ix_notice_candidate", "company_id", "candidate_id"),
         Index(
             "ix_notice_send_at", "send_at",
             postgresql_where="state = 'scheduled' AND mail_id IS NULL",

@@ -38,8 +38,11 @@ class Sealer(Protocol):
         """The same content under the newest key of the ring; null when it already is."""
         ...
 
-    def blind(self, kind: str, value: str) -> bytes:
-        """A keyed hash to find a value again without storing it."""
+    def blind(self, kind: str, value: str, *, key: bytes | None = None) -> bytes:
+        """A keyed hash to find a value again without storing it.
+
+        `key`: a wrapped data key instead of the instance's pepper.
+        """
         ...
 
 
@@ -58,6 +61,10 @@ class Signer(Protocol):
 
     def sign_document(self, payload: bytes, *, kind: str) -> str:
         """A detached JWS (RFC 7515 F, `EdDSA`) of a document; `kind` becomes its `typ`."""
+        ...
+
+    def sign_compact(self, payload: bytes, *, kind: str) -> str:
+        """The same with the document inside: one text that stands alone."""
         ...
 
 

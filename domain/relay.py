@@ -233,6 +233,7 @@ class Provision(Row, table=True):
         ),
         Index("ix_provision_candidate", "company_id", "candidate_id"),
         Index("ix_provision_agency", "agency_id", "relay_id"),
+        Index("ix_provision_retention", "company_id", "retention_until"),
     )
 
     company_id: str = Field(primary_key=True)
@@ -255,6 +256,12 @@ class Provision(Row, table=True):
     provided_at: datetime = instant()
     last_provided_at: datetime = instant()
     retention_until: date
+    use_until: datetime | None = instant(default=None)
+    """The lease: until then the agency may use what it got; a new read extends it."""
+    recipient_license: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    file_sha256: list[str] = document(
+        default_factory=list, sa_column_kwargs={"server_default": "[]"}
+    )
 
 
 class StopNotice(Row, table=True):
@@ -262,10 +269,10 @@ class StopNotice(Row, table=True):
 
     __tablename__ = "stop_notice"
     __table_args__ = (
-        one_of("kind", ("withdrawn", "erased")),
+        one_of("kind", ("withdrawn", "erased", "corrected")),
         one_of("state", ("notified", "acknowledged", "overdue")),
         ForeignKeyConstraint(["company_id", "relay_id"], ["relay.company_id", "relay.id"]),
-        Index("uq_stop_notice_relay", "company_id", "relay_id", "kind", unique=True),
+        Index("uq_stop_notice_relay", "company_id", "relay_id", "kind", "version", unique=True),
         Index("ix_stop_notice_agency", "agency_id", "relay_id"),
         Index("ix_stop_notice_look_at", "look_at", postgresql_where="look_at IS NOT NULL"),
     )
@@ -276,6 +283,8 @@ class StopNotice(Row, table=True):
     relay_id: str
     candidate_id: str
     kind: str
+    version: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    """Of the package that a correction made; 0: a stop is told once."""
     state: str = "notified"
     due_on: date
     answer: str | None = None

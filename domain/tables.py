@@ -3,6 +3,7 @@
 from sqlmodel import SQLModel
 
 from domain import (
+    access_proof,
     adjustment,
     agency,
     agreement,
@@ -10,6 +11,7 @@ from domain import (
     attribution,
     caller,
     candidate,
+    candidate_file,
     checkpoint,
     company,
     consent,
@@ -18,20 +20,29 @@ from domain import (
     delivery,
     dispute,
     duty,
+    erasure,
+    feedback_request,
+    guardian,
     imports,
+    incident,
     instance,
     invitation,
+    join_request,
     notice,
     placement,
+    privacy,
+    reflection,
     relay,
+    rights_request,
     statement,
     vendor,
     webhook,
 )
 
 MODULES = (
-    adjustment, agency, agreement, application, attribution, caller, candidate, checkpoint,
-    company, consent, credits, deadline, delivery, dispute, duty, imports, instance, invitation,
-    notice, placement, relay, statement, vendor, webhook,
+    access_proof, adjustment, agency, agreement, application, attribution, caller, candidate,
+    candidate_file, checkpoint, company, consent, credits, deadline, delivery, dispute, duty,
+    erasure, feedback_request, guardian, imports, incident, instance, invitation, join_request,
+    notice, placement, privacy, reflection, relay, rights_request, statement, vendor, webhook,
 )  # fmt: skip
 METADATA = SQLModel.metadata

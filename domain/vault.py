@@ -37,9 +37,8 @@ async def seal(
     about: str,
 ) -> bytes:
     """Seal a JSON value under one of the person's keys. `about` says where it will lie."""
-    key = await _key(session, candidate, kind)
     plain = json.dumps(value, ensure_ascii=False).encode()
-    return sealer.seal(plain, about=f"{candidate.id}:{about}", key=_wrapped(key))
+    return await seal_bytes(session, sealer, candidate, kind, plain, about=about)
 
 
 async def unseal(
@@ -52,9 +51,43 @@ async def unseal(
     about: str,
 ) -> Any:
     """Open what `seal` closed. After erasure it cannot be opened: `Gone`."""
+    return json.loads(await unseal_bytes(session, sealer, candidate, kind, sealed, about=about))
+
+
+async def seal_bytes(
+    session: AsyncSession,
+    sealer: Sealer,
+    candidate: Candidate,
+    kind: str,
+    plain: bytes,
+    *,
+    about: str,
+) -> bytes:
+    """Seal bytes as they are (a file) under one of the person's keys."""
     key = await _key(session, candidate, kind)
-    plain = sealer.open(sealed, about=f"{candidate.id}:{about}", key=_wrapped(key))
-    return json.loads(plain)
+    return sealer.seal(plain, about=f"{candidate.id}:{about}", key=_wrapped(key))
+
+
+async def unseal_bytes(
+    session: AsyncSession,
+    sealer: Sealer,
+    candidate: Candidate,
+    kind: str,
+    sealed: bytes,
+    *,
+    about: str,
+) -> bytes:
+    """Open what `seal_bytes` closed. After erasure it cannot be opened: `Gone`."""
+    key = await _key(session, candidate, kind)
+    return sealer.open(sealed, about=f"{candidate.id}:{about}", key=_wrapped(key))
+
+
+async def blind(
+    session: AsyncSession, sealer: Sealer, candidate: Candidate, kind: str, value: str, *, what: str
+) -> str:
+    """A keyed hash (hex) under one of the person's keys: with the key, it is nobody's any more."""
+    key = await _key(session, candidate, kind)
+    return sealer.blind(what, value, key=_wrapped(key)).hex()
 
 
 async def open_each(

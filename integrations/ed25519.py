@@ -54,9 +54,15 @@ class LedgerKeys:
 
     def sign_document(self, payload: bytes, *, kind: str) -> str:
         """A detached compact JWS of a document (RFC 7515, appendix F); `kind` becomes `typ`."""
+        first, _, last = self.sign_compact(payload, kind=kind).split(".")
+        return f"{first}..{last}"
+
+    def sign_compact(self, payload: bytes, *, kind: str) -> str:
+        """A compact JWS with the document inside (RFC 7515, 7.1)."""
         header = {"alg": ALGORITHM, "kid": self.key_id, "typ": kind}
         first = _base64url(json.dumps(header, separators=(",", ":")).encode())
-        return f"{first}..{_base64url(self._key.sign(_signed(first, payload)))}"
+        signed = _signed(first, payload)
+        return f"{signed.decode()}.{_base64url(self._key.sign(signed))}"
 
     def verifies(self, key_id: str, signature: bytes, payload: bytes) -> bool:
         """Whether the key of this name made the signature; false for a key nobody knows."""

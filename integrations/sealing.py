@@ -77,9 +77,10 @@ class KeyRing:
             return None
         return self.seal(self.open(sealed, about=about), about=about)
 
-    def blind(self, kind: str, value: str) -> bytes:
-        """HMAC-SHA-256 with the pepper: finds equal values, tells nothing else."""
-        return hmac.new(self._pepper, f"{kind}\0{value}".encode(), hashlib.sha256).digest()
+    def blind(self, kind: str, value: str, *, key: bytes | None = None) -> bytes:
+        """HMAC-SHA-256 with the pepper, or with a wrapped data key: equal values, equal hashes."""
+        secret = self._pepper if key is None else self._unwrap(key)
+        return hmac.new(secret, f"{kind}\0{value}".encode(), hashlib.sha256).digest()
 
     def _unwrap(self, wrapped: bytes) -> bytes:
         return self.open(wrapped, about=_KEY_ABOUT)

@@ -1,0 +1,61 @@
+"""The privacy officer's evidence: exported registers, the nightly check, documented exceptions."""
+
+from datetime import date, datetime
+
+from sqlalchemy import Index
+from sqlmodel import Field
+
+from domain.base import Row, document, instant, one_of
+
+
+class SourceOverride(Row, table=True):
+    """A source of applications the company may relay from by contract, and where that stands.
+
+    People received from an agency or a scouting medium may be used for that selection alone under
+    the usual terms: the exception names its clause (append-only; the newest row of a source holds).
+    """
+
+    __tablename__ = "source_override"
+
+    company_id: str = Field(primary_key=True, foreign_key="company.id")
+    source: str = Field(primary_key=True)
+    created_at: datetime = instant(primary_key=True)
+    clause: str
+    contract: str
+    """Where the contract lies; no personal data."""
+    set_by: str
+    effective_on: date
+    ends_on: date | None = None
+
+
+class RegisterExport(Row, table=True):
+    """Somebody took a register out of the house (append-only)."""
+
+    __tablename__ = "register_export"
+    __table_args__ = (one_of("form", ("csv", "xlsx", "pdf", "json")),)
+
+    company_id: str = Field(primary_key=True, foreign_key="company.id")
+    id: str = Field(primary_key=True)
+    register_name: str
+    form: str
+    first_on: date
+    last_on: date
+    lines: int
+    actor: str
+    at: datetime = instant()
+
+
+class PrivacyCheck(Row, table=True):
+    """One night's look at every hand-over: all of them rest on a consent, or somebody is called."""
+
+    __tablename__ = "privacy_check"
+    __table_args__ = (Index("ix_privacy_check_finished", "company_id", "finished_at"),)
+
+    company_id: str = Field(primary_key=True, foreign_key="company.id")
+    id: str = Field(primary_key=True)
+    started_at: datetime = instant()
+    finished_at: datetime = instant()
+    provisions: int
+    uncovered: int
+    findings: list[str] = document(default_factory=list)
+    """Ids of provisions, the first hundred."""
