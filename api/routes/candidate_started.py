@@ -7,9 +7,9 @@ from fastapi import APIRouter, Depends, HTTPException, Path, Request
 from fastapi.responses import RedirectResponse, Response
 
 from api import session
+from api.candidate_visit import guarded
 from api.deps import Db, Kit, Now, Process
 from api.pages import locale_of, page
-from api.routes.candidate import guarded
 from domain import consent_text
 from domain.errors import Gone, Invalid
 from domain.flows.ask_candidate import Asked, answer_question, open_question, stop_asking

@@ -6,9 +6,9 @@ from fastapi.responses import Response
 
 from api import session
 from api.candidate_form import clean
+from api.candidate_visit import guarded
 from api.deps import Db, Kit, Now, Process
 from api.pages import locale_of, page
-from api.routes.candidate import guarded
 from domain.company import Company
 from domain.consent_text import named
 from domain.flows.request_link import company_by_slug, request_optin_link

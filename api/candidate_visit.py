@@ -1,0 +1,172 @@
+"""One visit by whoever holds a candidate's link: where it leads, what may be shown, and how."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import Depends, HTTPException, Request
+from fastapi.responses import JSONResponse, RedirectResponse, Response
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from api import session
+from api.deps import Db, Kit, Now
+from api.pages import locale_of, page
+from api.runtime import Runtime
+from domain import consent_text, data_items, vault
+from domain.business_days import JST, local_day, long_date
+from domain.consent import last_day
+from domain.consent_text import Statement
+from domain.errors import NotFound
+from domain.flows.open_candidate_link import Opened, agencies_offered, open_candidate_link
+from domain.ports import Tools
+
+NEVER_KEPT = {
+    "cache-control": "no-store",
+    "referrer-policy": "no-referrer",
+    "x-robots-tag": "noindex",
+}
+
+
+class Visit:
+    """One request by whoever holds a link."""
+
+    def __init__(
+        self,
+        request: Request,
+        db: AsyncSession,
+        tools: Tools,
+        *,
+        now: datetime,
+        opened: Opened | None,
+    ) -> None:
+        self.request, self.db, self.tools, self.now = request, db, tools, now
+        self.token = request.path_params["token"]
+        self.stands = opened.stands(now) if opened is not None else "unknown"
+        self._opened = opened
+
+    @property
+    def opened(self) -> Opened:
+        """What the link leads to; only for links we gave out."""
+        if self._opened is None:
+            raise NotFound
+        return self._opened
+
+    async def refusal(self, *stands: str, process: Runtime | None = None) -> Response | None:
+        """The page to show instead, unless the link stands so; a form must come from our page."""
+        if self.stands not in stands:
+            return self.closed()
+        if process is None:
+            return None
+        try:
+            await session.check_form(self.request, process.settings, self.csrf)
+        except HTTPException:
+            return self.stale()
+        return None
+
+    @property
+    def csrf(self) -> str:
+        """The hidden word of this link's forms: only somebody who has seen the page knows it."""
+        return self.tools.sealer.blind("form", self.opened.link.id).hex()
+
+    @property
+    def locale(self) -> str:
+        """The reader's language."""
+        return locale_of(self.request)
+
+    def show(self, template: str, status: int = 200, **values: Any) -> Response:
+        """A page of this link, never kept by a browser or a proxy."""
+        company = self.opened.company
+        made = page(
+            self.request,
+            f"candidate/{template}.html",
+            status=status,
+            token=self.token,
+            csrf=self.csrf,
+            company=consent_text.named(company, self.locale),
+            privacy_contact=company.privacy_contact,
+            slug=company.slug,
+            **values,
+        )
+        return guarded(made)
+
+    def back(self, where: str = "") -> Response:
+        """Off to another page of the same link (303: a GET that changes nothing)."""
+        return guarded(RedirectResponse(f"/c/{self.token}{where}", 303))
+
+    def closed(self) -> Response:
+        """A kind page for a link that has served its turn: what happened, what to do now.
+
+        A link that is good for something else leads there.
+        """
+        if self._opened is None:
+            return guarded(page(self.request, "candidate/unknown.html", status=404))
+        if self.stands in {"form", "my_page"}:
+            return self.back()
+        return self.show("closed", 410, why=self.stands)
+
+    def stale(self) -> Response:
+        """The form was not sent from this link's page, or says what that page never offered."""
+        return self.show("stale", 403)
+
+    def no_agency(self) -> Response:
+        """There is nobody to hand anything over to: nothing to decide."""
+        return self.show("closed", 410, why="no_agency")
+
+    @property
+    def ends(self) -> str:
+        """The last day to answer, in words."""
+        invitation = self.opened.invitation
+        if invitation is None:
+            return ""
+        return long_date(last_day(invitation.expires_at), self.locale)
+
+    async def statement(self, locale: str) -> Statement | None:
+        """What this person reads today; null when there is no agency to choose."""
+        agencies = await agencies_offered(self.db, self.opened.company, self.now)
+        if not agencies or self.opened.application is None:
+            return None
+        items = data_items.offered(
+            await self.profile(),
+            job_title=self.opened.application.job_title,
+            stage=self.opened.application.stage,
+        )
+        return consent_text.build(self.opened.company, agencies, items, locale)
+
+    async def profile(self) -> dict[str, Any]:
+        """What we hold about the person."""
+        return await vault.profile_of(self.db, self.tools.sealer, self.opened.candidate)
+
+
+def guarded(response: Response) -> Response:
+    """No cache, no referrer, no index: the address itself is a key."""
+    for name, value in NEVER_KEPT.items():
+        response.headers[name] = value
+    return response
+
+
+async def _visit(token: str, request: Request, db: Db, *, tools: Kit, now: Now) -> Visit:
+    opened = await open_candidate_link(db, token)
+    return Visit(request, db, tools, now=now, opened=opened)
+
+
+Link = Annotated[Visit, Depends(_visit)]
+
+
+def labels(codes: list[str], locale: str) -> list[str]:
+    """Data items in the reader's language."""
+    return [data_items.label(code, locale) for code in codes]
+
+
+def day(moment: datetime | None, locale: str) -> str:
+    """A day in Japan, in words; empty without one."""
+    return long_date(local_day(moment), locale) if moment is not None else ""
+
+
+def moment_of(moment: datetime, locale: str) -> str:
+    """A day in Japan with its hour."""
+    return f"{day(moment, locale)} {moment.astimezone(JST):%H:%M}"
+
+
+def as_file(content: dict[str, Any], name: str) -> Response:
+    """A document to keep, never kept by a proxy."""
+    headers = {"content-disposition": f'attachment; filename="{name}"'}
+    return guarded(JSONResponse(content, headers=headers))
