@@ -9,7 +9,8 @@ from typing import Any
 from fastapi import FastAPI
 
 import api.routes
-from api import auth, errors, openapi
+from api import auth, errors, openapi, uploads
+from api.compression import Compressed
 from api.middleware import Doorway
 from api.routes import ats
 from api.runtime import Runtime
@@ -34,6 +35,7 @@ def create_app(runtime: Runtime) -> FastAPI:
     )
     app.state.runtime = runtime
     auth.issuer(runtime.settings)  # without a signing key no process starts
+    uploads.stay_in_memory()
     openapi.install(app)
     errors.install(app)
     app.router.routes += [ats.HOT, ats.PASTED]
@@ -41,6 +43,7 @@ def create_app(runtime: Runtime) -> FastAPI:
         app.include_router(module.router)
     if runtime.settings.mode == "demo":
         app.include_router(importlib.import_module("api.demo.doors").router)
+    app.add_middleware(Compressed)
     app.add_middleware(Doorway, runtime=runtime)
     return app
 

@@ -7,8 +7,9 @@ from fastapi import Depends, HTTPException, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api import session
+from api import second_step, session
 from api.deps import Db, Kit, Now
+from api.masked import carries, masked
 from api.pages import locale_of, page
 from api.runtime import Runtime
 from domain import consent_text, data_items, vault
@@ -18,6 +19,7 @@ from domain.consent_text import Statement
 from domain.errors import NotFound
 from domain.flows.open_candidate_link import Opened, agencies_offered, open_candidate_link
 from domain.ports import Tools
+from domain.views.files import kinds_of
 
 NEVER_KEPT = {
     "cache-control": "no-store",
@@ -37,8 +39,11 @@ class Visit:
         *,
         now: datetime,
         opened: Opened | None,
+        proven: bool = False,
     ) -> None:
         self.request, self.db, self.tools, self.now = request, db, tools, now
+        self.proven = proven
+        """Whether the second step was taken in this browser, for this link."""
         self.token = request.path_params["token"]
         self.stands = opened.stands(now) if opened is not None else "unknown"
         self._opened = opened
@@ -50,21 +55,40 @@ class Visit:
             raise NotFound
         return self._opened
 
-    async def refusal(self, *stands: str, process: Runtime | None = None) -> Response | None:
-        """The page to show instead, unless the link stands so; a form must come from our page."""
+    async def refusal(
+        self, *stands: str, process: Runtime | None = None, proven: bool = False
+    ) -> Response | None:
+        """The page to show instead, unless the link stands so; a form must come from our page.
+
+        `proven`: only after the second step. Whoever opens a page is led there and back again;
+        a form that comes too late is told that nothing was done.
+        """
         if self.stands not in stands:
             return self.closed()
-        if process is None:
-            return None
-        try:
-            await session.check_form(self.request, process.settings, self.csrf)
-        except HTTPException:
-            return self.stale()
+        if process is not None:
+            try:
+                await session.check_form(self.request, process.settings, None)
+            except HTTPException:
+                return self.stale()
+            if not carries(str((await self.request.form()).get("csrf", "")), self._word):
+                return self.stale()
+        if proven and not self.proven:
+            return self._unproven(is_form=process is not None)
         return None
+
+    def _unproven(self, *, is_form: bool) -> Response:
+        if is_form:
+            return self.show("code", 403, sent=False, fault="", late=True, to="")
+        to = second_step.place(self.request.url.path.removeprefix(f"/c/{self.token}/"))
+        return self.back(f"/code?to={to}" if to else "/code")
 
     @property
     def csrf(self) -> str:
         """The hidden word of this link's forms: only somebody who has seen the page knows it."""
+        return masked(self._word)
+
+    @property
+    def _word(self) -> str:
         return self.tools.sealer.blind("form", self.opened.link.id).hex()
 
     @property
@@ -124,8 +148,9 @@ class Visit:
         agencies = await agencies_offered(self.db, self.opened.company, self.now)
         if not agencies or self.opened.application is None:
             return None
+        files = dict.fromkeys(await kinds_of(self.db, self.opened.candidate), "yes")
         items = data_items.offered(
-            await self.profile(),
+            await self.profile() | files,
             job_title=self.opened.application.job_title,
             stage=self.opened.application.stage,
         )
@@ -145,7 +170,8 @@ def guarded(response: Response) -> Response:
 
 async def _visit(token: str, request: Request, db: Db, *, tools: Kit, now: Now) -> Visit:
     opened = await open_candidate_link(db, token)
-    return Visit(request, db, tools, now=now, opened=opened)
+    proven = await second_step.proven(request, db, opened, now)
+    return Visit(request, db, tools, now=now, opened=opened, proven=proven)
 
 
 Link = Annotated[Visit, Depends(_visit)]

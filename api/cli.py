@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from api import dispute_cli, ledger_cli, logs, schema, serve
+from api import dispute_cli, erasure_cli, ledger_cli, logs, privacy_cli, schema, serve
 from api.demo import place
 from api.import_cli import Wish, run_import
 from api.runtime import Runtime, app_password, owner_url
@@ -40,7 +40,8 @@ bench = typer.Typer(
 )
 for name, group in {
     "keys": keys, "jobs": jobs, "ledger": ledger_cli.group, "audit": audit,
-    "disputes": dispute_cli.commands, "bench": bench,
+    "disputes": dispute_cli.commands, "incident": privacy_cli.incidents,
+    "privacy": privacy_cli.commands, "erasures": erasure_cli.group, "bench": bench,
 }.items():  # fmt: skip
     cli.add_typer(group, name=name)
 console = Console()
@@ -392,6 +393,28 @@ def bench_ledger(
 
     plan = postings.Plan(seconds=seconds, rounds=rounds, entries=entries)
     postings.measure(replace(plan, parts=_chosen(part, plan.parts, "--part")), console)
+
+
+@bench.command("erasure")
+def bench_erasure(
+    people: Annotated[int, typer.Option(min=1, help="Erased in each round.")] = 40,
+    others: Annotated[int, typer.Option(min=1, help="People in the full database.")] = 200_000,
+) -> None:
+    """Erasing one person: in an empty database, and among many."""
+    from bench import erasure  # noqa: PLC0415 - measurements are no part of the product
+
+    erasure.measure(erasure.Plan(people=people, others=others), console)
+
+
+@bench.command("form")
+def bench_form(
+    pages: Annotated[int, typer.Option(min=1, help="Asked for of each kind.")] = 300,
+    agencies: Annotated[int, typer.Option(min=1, help="On the form.")] = 8,
+) -> None:
+    """The candidate's form beside an empty template, and the bytes of a first visit."""
+    from bench import form  # noqa: PLC0415 - measurements are no part of the product
+
+    form.measure(form.Plan(pages=pages, agencies=agencies), console)
 
 
 def _chosen(told: str, known: Sequence[str], option: str) -> Sequence[str]:

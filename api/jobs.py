@@ -31,6 +31,8 @@ class Lane(StrEnum):
     MAIL = "mail"
     AGENCIES = "agencies"
     VENDORS = "vendors"
+    FILES = "files"
+    """The scanner of files."""
 
 
 @dataclass(frozen=True)

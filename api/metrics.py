@@ -2,11 +2,14 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import timers
 from api.runtime import Runtime
 from domain.access import as_system
+from domain.business_days import local_day
 from domain.views.ledger_health import ledger_health
+from domain.views.privacy import privacy_health
 
 REGISTRY = CollectorRegistry()
 REQUESTS = Counter(
@@ -37,6 +40,19 @@ LEDGER_UNRESOLVED = Gauge(
     registry=REGISTRY,
 )  # fmt: skip
 
+PROVISIONS_UNCOVERED = Gauge(
+    "relay_provisions_without_valid_consent", "What the last nightly checks found; must be 0",
+    registry=REGISTRY,
+)  # fmt: skip
+PRIVACY_OPEN = Gauge(
+    "relay_privacy_open", "What waits: requests of people, incidents to report", ["kind"],
+    registry=REGISTRY,
+)  # fmt: skip
+PRIVACY_LATE = Gauge(
+    "relay_privacy_late", "Of it, what is late; and nightly checks that did not run", ["kind"],
+    registry=REGISTRY,
+)  # fmt: skip
+
 
 def observe(method: str, route: str, status: int, seconds: float) -> None:
     """Count one answered request."""
@@ -61,6 +77,7 @@ async def _look(runtime: Runtime) -> None:
             LEDGER_VERIFIED.set(health.verified_through.timestamp())
         for bucket, days in health.unresolved_days.items():
             LEDGER_UNRESOLVED.labels(bucket).set(days)
+        await _privacy(session, runtime)
         JOBS.clear()
         for name, status, count in rows:
             JOBS.labels(name, status).set(count)
@@ -68,3 +85,14 @@ async def _look(runtime: Runtime) -> None:
             for one in timers.TIMERS:
                 due = await session.execute(text(one.due_sql), {"now": runtime.clock()})
                 TIMERS_DUE.labels(one.name).set(len(due.all()))
+
+
+async def _privacy(session: AsyncSession, runtime: Runtime) -> None:
+    now = runtime.clock()
+    health = await privacy_health(session, now, local_day(now))
+    PROVISIONS_UNCOVERED.set(health.uncovered)
+    PRIVACY_OPEN.labels("rights_requests").set(health.requests)
+    PRIVACY_OPEN.labels("incidents").set(health.incidents)
+    PRIVACY_LATE.labels("rights_requests").set(health.requests_late)
+    PRIVACY_LATE.labels("incidents").set(health.incidents_late)
+    PRIVACY_LATE.labels("checks").set(health.checks_late)

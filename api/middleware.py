@@ -21,7 +21,10 @@ log = structlog.get_logger()
 MAX_BODY = 1024 * 1024
 MAX_UPLOAD = 33 * 1024 * 1024
 """A file of the largest size we read (32 MiB) and the form around it."""
+MAX_DOCUMENT = 6 * 1024 * 1024
+"""A person's document of the largest size (5 MiB) and the form around it."""
 _UPLOADS = frozenset({"/v1/company/imports", "/dashboard/imports"})
+_DOCUMENTS = re.compile(r"/c/[A-Za-z0-9_-]{43}/files")
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([^"';\s]*)""", re.IGNORECASE)
 _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _CSP = (
@@ -56,7 +59,7 @@ class Doorway:
         scope["relay.request_id"] = request_id = _request_id(scope)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        limit = MAX_UPLOAD if scope["path"] in _UPLOADS else MAX_BODY
+        limit, patience = _limits(scope["path"])
         begun, status = time.perf_counter(), 0
 
         async def answer(message: Message) -> None:
@@ -69,10 +72,10 @@ class Doorway:
         try:
             if _foreign_letters(scope):
                 await problem(415, request=Request(scope))(scope, receive, answer)
-            elif _declared(scope) > limit:
+            elif _declared(scope) > patience:
                 await problem(413, request=Request(scope))(scope, receive, answer)
             else:
-                await self.app(scope, _limited(receive, limit), answer)
+                await self.app(scope, _limited(receive, limit, patience), answer)
         except Exception as error:
             if status:  # half an answer is out: only breaking off tells the caller so
                 raise
@@ -120,7 +123,19 @@ def _header(scope: Scope, name: bytes) -> str | None:
     return found.decode("latin-1") if found is not None else None
 
 
-def _limited(receive: Receive, limit: int) -> Receive:
+def _limits(path: str) -> tuple[int, int]:
+    """Bytes a body may have, and bytes of it that are taken in to be refused kindly.
+
+    A browser hears no answer before it has sent its form: a page that explains a refusal needs the
+    rest of a photograph too large, unread; what is larger still is cut off.
+    """
+    if _DOCUMENTS.fullmatch(path):
+        return MAX_DOCUMENT, MAX_UPLOAD
+    limit = MAX_UPLOAD if path in _UPLOADS else MAX_BODY
+    return limit, limit
+
+
+def _limited(receive: Receive, limit: int, patience: int) -> Receive:
     read = 0
 
     async def inner() -> Message:
@@ -128,6 +143,9 @@ def _limited(receive: Receive, limit: int) -> Receive:
         message = await receive()
         read += len(message.get("body", b""))
         if read > limit:
+            while message.get("more_body", False) and read <= patience:
+                message = await receive()
+                read += len(message.get("body", b""))
             # An HTTPException passes FastAPI's body parsing as what it is.
             raise HTTPException(413)
         return message

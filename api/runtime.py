@@ -13,10 +13,12 @@ from api.database import Database
 from api.ledger_keys import ledger_keys
 from api.settings import Settings, async_url
 from api.wake import Waker
-from domain.ports import Tools
+from domain.ports import Scanner, Tools
 from integrations.ats import ADAPTERS, APIS
 from integrations.calendars import JapaneseHolidays
+from integrations.files import DocumentReader
 from integrations.mail.texts import MailTexts
+from integrations.scanning import scanner_of
 from integrations.sealing import KeyRing
 
 APP_ROLE = "relay_app"
@@ -45,6 +47,8 @@ class Runtime:
             texts=MailTexts(),
             adapters=ADAPTERS,
             apis=APIS,
+            files=DocumentReader(),
+            scanner=_scanner(settings),
             public_url=settings.base_url,
             keep_mail=settings.mode != "production",
         )
@@ -75,6 +79,13 @@ def app_password(settings: Settings) -> str:
     secret = _needed(settings.pepper, "RELAY_PEPPER").encode()
     digest = hmac.new(secret, b"database role relay_app", hashlib.sha256).digest()
     return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+
+
+def _scanner(settings: Settings) -> Scanner | None:
+    try:
+        return scanner_of(settings.scanner)
+    except ValueError as error:
+        raise SystemExit(str(error)) from None
 
 
 def _needed(value: Any, name: str) -> str:

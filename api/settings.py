@@ -36,6 +36,9 @@ class Settings(BaseSettings):
     """Those before it, private or public, one behind the other: what they signed stays valid."""
     checkpoint_dir: Path | None = None
     """Copies of checkpoints, one file each. Unset: `checkpoints` in `data_dir`."""
+    erasure_log_dir: Path | None = None
+    """The log of erasures, one file each, out of reach of the database's backups. Unset: `erasures`
+    in `data_dir`."""
     mode: Literal["production", "demo", "test"] = "production"
     allow_private_networks: bool = False
     smtp_host: str = ""
@@ -44,6 +47,8 @@ class Settings(BaseSettings):
     smtp_password: SecretStr | None = None
     smtp_security: Literal["starttls", "tls", "none"] = "starttls"
     mail_from: str = "no-reply@career-relay.example"
+    scanner: str = ""
+    """Where files are scanned: `clamd:///run/clamav/clamd.ctl` or `clamd://host:3310`."""
     holiday_overrides: dict[date, Literal["add", "remove"]] = {}
     """Corrections of the national holidays, as JSON: `{"2027-05-06": "add"}`."""
     metrics_token: SecretStr | None = None

@@ -17,7 +17,7 @@ from pgqueuer import PgQueuer
 from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
 from pgqueuer.domain.types import QueueExecutionMode
 
-from api import duties, jobs, timers
+from api import duties, erasure_files, jobs, timers
 from api.runtime import Runtime, app_url
 from domain.instance import Heartbeat
 from domain.jobs import SETTINGS, queries
@@ -40,7 +40,11 @@ class Worker:
         self._queues: list[PgQueuer] = []
 
     async def run(self) -> None:
-        """Work until `stop`; a lost connection ends the run, and the caller starts a new one."""
+        """Work until `stop`; a lost connection ends the run, and the caller starts a new one.
+
+        Before anything else, whom a restored backup brought back is erased again.
+        """
+        await erasure_files.reapply(self.runtime, self.runtime.clock())
         connections: list[Any] = []
         try:
             for _ in jobs.Lane:

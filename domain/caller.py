@@ -16,7 +16,10 @@ AGENCY_SCOPES = (
     "feed:read", "relays:read", "relays:write", "webhooks:read", "webhooks:write", "credits:read",
     "credits:write",
 )  # fmt: skip
-ROLES = ("recruiter", "head", "privacy_officer", "admin", "consultant", "integrator")
+ROLES = (
+    "recruiter", "head", "privacy_officer", "feedback_approver", "admin", "consultant",
+    "integrator",
+)  # fmt: skip
 LINK_LIFE = timedelta(minutes=15)
 MOST_LINKS_AN_HOUR = 20
 MOST_WRONG_CODES = 5

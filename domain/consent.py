@@ -2,14 +2,14 @@
 
 import calendar
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 from sqlalchemy import ForeignKeyConstraint, Index
 from sqlmodel import Field
 
 from domain.base import Row, document, instant, one_of
-from domain.business_days import due_before, local_day
+from domain.business_days import Calendar, after, at, due_before, local_day
 from domain.canonical import canon, moment, sha256
 from domain.errors import StepNotAllowed
 
@@ -18,10 +18,18 @@ EVENTS = (
     "invited", "opened", "given", "declined", "withdrawn", "renewed",
     "items_changed", "superseded", "expired", "lapsed", "invalidated",
 )  # fmt: skip
+GIVING = ("given", "renewed", "items_changed")
+"""The events a hand-over may rest on."""
 GRACE = timedelta(minutes=30)
 """Between a consent and the first possible hand-over: time to think again."""
+RENEW_BEFORE = timedelta(days=14)
+RENEW_HOUR = time(10)
 GENESIS = "0" * 64
 WORD = "consent-v1"
+FORM = "consent-v2"
+"""The canonical form of what is added today: it also covers who acted, for what, and on what basis.
+Its hash of an address lies under the person's own record key."""
+PURPOSE = "relay_to_agencies"
 
 NEXT = {
     ("invited", "given"): "given",
@@ -35,6 +43,11 @@ NEXT = {
     # What an agency got before the end is stopped as well when the person asks for it.
     ("expired", "withdrawn"): "withdrawn",
     ("given", "expired"): "expired",
+    # The recipient, the text or the record it was given under changed: it carries nothing more.
+    ("given", "superseded"): "superseded",
+    ("superseded", "withdrawn"): "withdrawn",
+    # What was recorded as given turned out not to be what the person said.
+    ("given", "invalidated"): "withdrawn",
 }
 """(state, event) → state of one candidate × agency. What is not listed is refused."""
 
@@ -58,6 +71,12 @@ def expires_at(given_at: datetime, months: int) -> datetime:
 def last_day(expires: datetime) -> date:
     """The last day in Japan on which a consent holds."""
     return local_day(expires - timedelta(seconds=1))
+
+
+def renew_ask_at(calendar: Calendar, expires: datetime) -> datetime:
+    """When the one question is asked (domain rules 17.3): two weeks before, in office hours."""
+    day = local_day(expires) - RENEW_BEFORE
+    return at(day if calendar.is_open(day) else after(calendar, day, 1), RENEW_HOUR)
 
 
 class ConsentText(Row, table=True):
@@ -145,14 +164,23 @@ class ConsentEvent(Row, table=True):
         recipient = sorted((self.recipient or {}).items())
         return sha256(
             canon(
-                WORD, self.prev_hash, self.company_id, self.candidate_id, self.seq, self.kind,
+                self.form, self.prev_hash, self.company_id, self.candidate_id, self.seq, self.kind,
                 self.agency_id, self.application_id, self.text_sha256,
                 len(recipient), *(str(part) for pair in recipient for part in pair),
                 len(self.shown), *self.shown, len(self.items), *self.items,
                 self.locale, self.method, self.channel, self.identity_check, self.ip_hash,
                 self.user_agent_family, self.submission_id, moment(self.at),
-                moment(self.expires_at),
+                moment(self.expires_at), *self._added(),
             )
+        )  # fmt: skip
+
+    def _added(self) -> tuple[str | None, ...]:
+        """What the second form covers besides; the first one knew nothing of it."""
+        if self.form == WORD:
+            return ()
+        return (
+            self.actor, self.purpose_code, self.guardian_consent_id, self.cross_border_basis,
+            self.superseded_by,
         )  # fmt: skip
 
 

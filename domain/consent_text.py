@@ -16,10 +16,12 @@ from domain.company import Company
 from domain.errors import Invalid
 
 WORD = "consent-text-v1"
-VERSION = "2025-10"
-EFFECTIVE_ON = date(2025, 10, 1)
+VERSION = "2026-12"
+EFFECTIVE_ON = date(2026, 12, 1)
 GRACE_MINUTES = 30
 """Between the consent and the first possible hand-over; the statement says so."""
+RELAY_DAYS = 30
+"""How long after its consents ended a person's data is kept for the relay (domain rules 8)."""
 MOST_AGENCIES = 8
 """More than this on one screen nobody reads (consent mechanics 17)."""
 
@@ -30,6 +32,9 @@ KEYS = (
     "followup", "followup_agreement", "agreement", "version", "effective_on", "locale",
 )  # fmt: skip
 """What must be there. `cross_border` joins them when a recipient is abroad."""
+CROSS_BORDER = "cross_border"
+CROSS_BORDER_BASES = ("consent_28", "designated_country", "equivalent_system")
+"""On what a hand-over abroad may rest (個人情報保護法 28; domain rules 6.4)."""
 RECIPIENT_KEYS = (
     "id", "name", "address", "representative", "licence", "country", "purpose", "privacy_url",
 )  # fmt: skip
@@ -59,15 +64,20 @@ _JA = {
     ),
     "withdrawal": (
         "同意はいつでも撤回できます。マイページまたは控えのメールのリンクから、理由を問わず"
-        "お手続きいただけます。撤回後は新たな提供を行わず、提供済みの会社へ利用停止を依頼します。"
-        "撤回前に行われた提供は取り消せません。"
+        "お手続きいただけます。撤回後は新たな提供を行わず、提供済みの会社へ利用停止を依頼し、"
+        "その回答をマイページでお知らせします。撤回前に行われた提供は取り消せません。"
         "お申し込みから{minutes}分間は、どの会社にも提供しません。"
     ),
     "validity": (
-        "同意の有効期間は{months}か月です。期間が満了すると、新たな提供は行いません。"
-        "引き続きご希望の場合は、あらためてお申し込みいただく必要があります。"
+        "同意の有効期間は{months}か月です。期間満了前に、更新のご希望を一度だけお伺いします。"
+        "ご回答がない場合、同意は期間満了をもって終了し、新たな提供は行いません。"
+        "提供先、提供する項目または利用目的が変わる場合は、あらためて同意をお願いします。"
     ),
-    "retention": "同意と提供の記録は、法令に基づき3年間保存します。",
+    "retention": (
+        "お取り次ぎのための情報は、同意の終了から{relay_days}日後に{company}にて消去します。"
+        "お取り次ぎのない場合の応募情報は、選考結果のご連絡から{retention_months}か月後に消去します。"
+        "同意と提供の記録は、これとは別に、法令に基づき3年間保存します。"
+    ),
     "rights_contact": (
         "開示、訂正、利用停止、第三者提供の停止、提供記録の開示のご請求、苦情のお申し出は "
         "{contact} で承ります。"
@@ -106,16 +116,20 @@ _EN = {
     "withdrawal": (
         "You can withdraw your consent at any time, without giving a reason, on your own page or "
         "through the link in the receipt. After that nothing more is handed over, and agencies "
-        "that hold your information are asked to stop using it. What was handed over before cannot "
-        "be undone. For {minutes} minutes after you apply nothing is handed over to anyone."
+        "that hold your information are asked to stop using it; you see their answers on your own "
+        "page. What was handed over before cannot be undone. For {minutes} "
+        "minutes after you apply nothing is handed over to anyone."
     ),
     "validity": (
-        "Your consent is valid for {months} months. When it ends, nothing more is handed over. If "
-        "you would like to go on, you need to apply again."
+        "Your consent is valid for {months} months. Before it ends we ask you once whether you "
+        "would like to go on. Without an answer it ends, and nothing more is handed over. If a "
+        "recipient, the items or the purpose changes, we ask for your consent anew."
     ),
     "retention": (
-        "Records of your consent and of what was handed over are kept for three years, as the law "
-        "requires."
+        "What we hold for the introduction is erased at {company} {relay_days} days after your "
+        "consent ends. Without an introduction, your application data is erased {retention_months} "
+        "months after the result. Apart from that, records of your consent and of what was handed "
+        "over are kept for three years, as the law requires."
     ),
     "rights_contact": (
         "For access, correction, stopping use, stopping provision, records of provision and "
@@ -149,6 +163,7 @@ _HEADINGS = {
         "recipients": "提供先",
         "data_items": "提供する項目",
         "means": "提供の方法",
+        "cross_border": "外国にある会社への提供",
         "company_benefit": "{company}が得る可能性のある利益",
         "withdrawal": "撤回",
         "validity": "有効期間",
@@ -167,6 +182,7 @@ _HEADINGS = {
         "recipients": "Who receives it",
         "data_items": "What is handed over",
         "means": "How it is handed over",
+        "cross_border": "Recipients abroad",
         "company_benefit": "What {company} may gain",
         "withdrawal": "Withdrawing",
         "validity": "How long it is valid",
@@ -203,6 +219,10 @@ class Statement:
         """The items shown, in the order shown."""
         return [item["code"] for item in self.content["data_items"]]
 
+    def basis(self, agency_id: str) -> str | None:
+        """On what a hand-over to an agency abroad rests; null in Japan."""
+        return self.recipient(agency_id).get("cross_border_basis")
+
     def recipient(self, agency_id: str) -> dict[str, Any]:
         """An agency as it was shown. Raises `Invalid` (`agency_not_offered`)."""
         found = (one for one in self.content["recipients"] if one["id"] == agency_id)
@@ -219,22 +239,26 @@ def build(
     """The statement for these agencies and items in `ja` or `en`.
 
     Raises `Invalid`: `statement_incomplete` (a fact is missing; the detail names the keys) or
-    `cross_border_basis_missing` (個人情報保護法 28: a recipient abroad needs more than this form).
+    `cross_border_basis_missing` (個人情報保護法 28: a recipient abroad needs a basis, and the
+    statement says what kind of country it is and what the recipient does).
     """
-    if any(agency.country != "JP" for agency in agencies):
+    abroad = [agency for agency in agencies if agency.country != "JP"]
+    if not all(may_be_abroad(agency) for agency in abroad):
         detail = "a recipient abroad needs information on its country and its measures"
         raise Invalid(detail, code="cross_border_basis_missing")
     content = {
         **_sentences(company, locale),
+        **({CROSS_BORDER: _cross_border(abroad, locale)} if abroad else {}),
         "headings": {
             key: heading.format(company=named(company, locale))
             for key, heading in _HEADINGS[locale].items()
+            if abroad or key != CROSS_BORDER
         },
         "provider_name": named(company, locale),
         "provider_address": company.address,
         "provider_representative": company.representative,
         "processors": company.processors if locale == "ja" else company.processors_en,
-        "recipients": [_recipient(agency, locale) for agency in agencies],
+        "recipients": [recipient_of(agency, locale) for agency in agencies],
         "data_items": _items(agencies, items, locale),
         "version": VERSION,
         "effective_on": EFFECTIVE_ON.isoformat(),
@@ -252,7 +276,9 @@ def hash_of(content: Mapping[str, Any]) -> str:
 
 def check(content: Mapping[str, Any]) -> None:
     """Every key has something to say, and nothing is promised in return. Else `Invalid`."""
-    missing = [key for key in KEYS if not content.get(key)]
+    abroad = any(one.get("country") != "JP" for one in content.get("recipients") or [])
+    keys = (*KEYS, CROSS_BORDER) if abroad else KEYS
+    missing = [key for key in keys if not content.get(key)]
     missing += [
         f"recipients.{key}"
         for key in RECIPIENT_KEYS
@@ -318,6 +344,8 @@ def _sentences(company: Company, locale: str) -> dict[str, str]:
         "contact": company.privacy_contact,
         "months": company.consent_months,
         "minutes": GRACE_MINUTES,
+        "retention_months": company.retention.get("application_months", company.retention_months),
+        "relay_days": company.retention.get("relay_days", RELAY_DAYS),
     }
     if not (company.privacy_officer.strip() and company.privacy_contact.strip()):
         detail = "privacy_officer, rights_contact"
@@ -325,8 +353,30 @@ def _sentences(company: Company, locale: str) -> dict[str, str]:
     return {key: sentence.format(**facts) for key, sentence in _SENTENCES[locale].items()}
 
 
-def _recipient(agency: Agency, locale: str) -> dict[str, Any]:
-    return {
+def may_be_abroad(agency: Agency) -> bool:
+    """Whether everything stands that a person must be told of a recipient abroad (規則 17)."""
+    said = agency.cross_border or {}
+    return said.get("basis") in CROSS_BORDER_BASES and all(
+        (said.get(locale) or {}).get(key)
+        for locale in ("ja", "en")
+        for key in ("country", "regime", "measures")
+    )
+
+
+def _cross_border(agencies: Sequence[Agency], locale: str) -> str:
+    told = [(agency, (agency.cross_border or {})[locale]) for agency in agencies]
+    facts = [
+        f"{named(agency, locale)}: {one['country']} / {one['regime']} / {one['measures']}"
+        for agency, one in told
+    ]
+    return "\n".join(facts)
+
+
+def recipient_of(agency: Agency, locale: str) -> dict[str, Any]:
+    """An agency as a person is shown it, word by word: the evidence keeps it like this."""
+    abroad = agency.country != "JP"
+    basis = {"cross_border_basis": (agency.cross_border or {}).get("basis")} if abroad else {}
+    return basis | {
         "id": agency.id,
         "name": named(agency, locale),
         "address": agency.address,

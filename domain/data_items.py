@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from domain.contact import katakana, phone_number, yen
+
 CODES = (
     "name", "name_kana", "email", "phone", "birth_date", "address_prefecture", "address_full",
     "education", "work_history", "skills", "qualifications", "current_salary", "desired_job",
@@ -10,8 +12,11 @@ CODES = (
     "portfolio_url", "applied_job_title", "stage_reached", "interview_feedback",
     "origin_company_name",
 )  # fmt: skip
-DEFAULT = ("name", "name_kana", "email", "phone", "desired_job")
-"""Always offered: without them nobody can be called back."""
+WISHES = ("desired_job", "desired_location", "desired_salary", "available_from")
+DEFAULT = ("name", "name_kana", "email", "phone", *WISHES)
+"""Always offered: without them nobody can be called back, and what is wished for is typed here."""
+FACTS = ("name", "name_kana", "phone", *WISHES)
+"""What the person may put right or complete on the form."""
 REQUIRED = ("name", "email")
 """What an agency needs at the least to reach a person."""
 OF_APPLICATION = ("applied_job_title", "stage_reached", "origin_company_name")
@@ -112,23 +117,45 @@ def value_of(code: str, profile: Mapping[str, Any]) -> str:
 
 
 def corrected(profile: Mapping[str, Any], facts: Mapping[str, str]) -> dict[str, Any]:
-    """The profile with what the person put right: `name`, `name_kana`, `phone`, `desired_job`.
+    """The profile with what the person put right (`FACTS`).
 
-    A name in two parts is also kept as family and given name; an emptied field is forgotten.
+    A name in two parts is also kept as family and given name. An emptied field is forgotten, and
+    stays so: `cleared` lists it, for what the ATS tells later.
     """
     made = dict(profile)
     for code, fact in facts.items():
         if fact == value_of(code, profile):
             continue
-        if code == "name":
-            made |= {"display_name": fact or None, "name": fact or None}
-            made |= _parts(fact, "family_name", "given_name")
-        elif code == "name_kana":
-            made |= {"name_kana": fact or None}
-            made |= _parts(fact, "family_name_kana", "given_name_kana")
-        else:
-            made[code] = fact or None
+        fields = _fields(code, fact)
+        made |= fields
+        cleared = set(made.get("cleared") or ()) - set(fields)
+        cleared |= set() if fact else set(fields)
+        made["cleared"] = sorted(cleared)
+    if not made.get("cleared"):
+        made.pop("cleared", None)
     return made
+
+
+def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """The items that say something else now, in the order of the form."""
+    return [code for code in CODES if value_of(code, before) != value_of(code, after)]
+
+
+def _fields(code: str, fact: str) -> dict[str, Any]:
+    """The profile fields one answer of the form fills, in the form in which they are kept."""
+    if code == "name":
+        whole = {"display_name": fact or None, "name": fact or None}
+        return whole | _parts(fact, "family_name", "given_name")
+    if code == "name_kana":
+        reading = katakana(fact)
+        return {"name_kana": reading or None} | _parts(
+            reading, "family_name_kana", "given_name_kana"
+        )
+    if code == "phone":
+        return {"phone": phone_number(fact) or fact or None}
+    if code == "desired_salary":
+        return {"desired_salary": yen(fact) or None}
+    return {code: fact or None}
 
 
 def _joined(profile: Mapping[str, Any], *parts: str) -> str:

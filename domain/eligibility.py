@@ -1,8 +1,9 @@
 """Who may be relayed (domain rules 4). Every rule that fails is named, not only the first."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from typing import Any
 
 from sqlalchemy import and_, exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,13 +15,24 @@ from domain.application import Application
 from domain.business_days import local_day
 from domain.candidate import Candidate
 from domain.company import Company
+from domain.consent_text import may_be_abroad
+from domain.guardian import is_minor
 from domain.invitation import Invitation
 from domain.notice import Notice
+from domain.sources import allowed_sources
 
 REASONS = (
     "decision_not_rejected", "notice_not_sent", "source_not_allowed", "applicant_type_not_allowed",
     "guardian_consent_missing", "opted_out", "data_erased", "no_active_agency", "link_expired",
 )  # fmt: skip
+
+OWN_WISH = frozenset({"opted_out"})
+"""What the person wanted themselves: no reason against a form they ask for."""
+AT_SUBMISSION = (
+    "decision_not_rejected", "source_not_allowed", "applicant_type_not_allowed",
+    "guardian_consent_missing",
+)  # fmt: skip
+"""What may have changed between the invitation and the answer (domain rules 4)."""
 
 
 async def failing_reasons(
@@ -33,12 +45,13 @@ async def failing_reasons(
 async def reasons_of(
     session: AsyncSession, company: Company, applications: Sequence[Application], now: datetime
 ) -> dict[str, list[str]]:
-    """The same for a page of a company's applications, in two statements: id → failing codes."""
+    """The same for a page of a company's applications, in three statements: id → codes."""
     has_agency = await _has_agency(session, company, now)
+    sources = await allowed_sources(session, company, local_day(now))
     facts = await _facts(session, company, applications)
     found = {}
     for application in applications:
-        failing = _failing(company, application, facts[application.id], now)
+        failing = _failing(sources, application, facts[application.id], now)
         failing["no_active_agency"] = not has_agency
         found[application.id] = [code for code in REASONS if failing[code]]
     return found
@@ -52,6 +65,32 @@ async def may_be_invited(
     return [code for code in failing if code != "notice_not_sent"]
 
 
+def failing_now(
+    sources: Collection[str],
+    application: Application,
+    candidate: Candidate,
+    birth_date: date | None,
+    today: date,
+) -> list[str]:
+    """The codes that forbid a consent at the moment it is given, of what may have changed since.
+
+    `sources`: those the company may use today (`domain/sources.py`).
+    Whether somebody is a minor is asked anew: by the day of birth where it is known.
+    """
+    minor = is_minor(birth_date, application.applicant_type, today)
+    failing = _of_application(sources, application)
+    failing["guardian_consent_missing"] = minor and candidate.guardian_consent_at is None
+    return [code for code in AT_SUBMISSION if failing[code]]
+
+
+def birth_date_of(profile: Mapping[str, Any]) -> date | None:
+    """The day of birth, where it is known and written as a date."""
+    try:
+        return date.fromisoformat(str(profile.get("birth_date") or ""))
+    except ValueError:
+        return None
+
+
 @dataclass(frozen=True)
 class _Facts:
     candidate: Candidate
@@ -60,14 +99,12 @@ class _Facts:
 
 
 def _failing(
-    company: Company, application: Application, facts: _Facts, now: datetime
+    sources: Collection[str], application: Application, facts: _Facts, now: datetime
 ) -> dict[str, bool]:
     candidate, invitation = facts.candidate, facts.invitation
     return {
-        "decision_not_rejected": application.outcome != "rejected",
+        **_of_application(sources, application),
         "notice_not_sent": not facts.told,
-        "source_not_allowed": application.source not in company.allowed_sources,
-        "applicant_type_not_allowed": application.applicant_type == "high_school",
         "guardian_consent_missing": (
             application.applicant_type == "minor" and candidate.guardian_consent_at is None
         ),
@@ -75,6 +112,14 @@ def _failing(
         or (invitation is not None and invitation.state == "declined"),
         "data_erased": candidate.erased_at is not None or candidate.profile is None,
         "link_expired": _expired(invitation, now),
+    }
+
+
+def _of_application(sources: Collection[str], application: Application) -> dict[str, bool]:
+    return {
+        "decision_not_rejected": application.outcome != "rejected",
+        "source_not_allowed": application.source not in sources,
+        "applicant_type_not_allowed": application.applicant_type == "high_school",
     }
 
 
@@ -116,7 +161,7 @@ async def _facts(
 
 
 async def _has_agency(session: AsyncSession, company: Company, now: datetime) -> bool:
-    """Whether the form would offer anybody: an agreement in force, a valid licence, in Japan."""
+    """Whether the form would offer anybody: an agreement in force, a valid licence."""
     today = local_day(now)
     wanted = (
         select(Agency)
@@ -124,7 +169,6 @@ async def _has_agency(session: AsyncSession, company: Company, now: datetime) ->
         .where(
             col(Agreement.company_id) == company.id,
             col(Agreement.state) == "active",
-            col(Agency.country) == "JP",
             exists().where(
                 col(AgreementVersion.company_id) == company.id,
                 col(AgreementVersion.agreement_id) == col(Agreement.id),
@@ -132,4 +176,10 @@ async def _has_agency(session: AsyncSession, company: Company, now: datetime) ->
             ),
         )
     )
-    return any(agency.may_receive(today) for agency in (await session.scalars(wanted)).all())
+    found = (await session.scalars(wanted)).all()
+    return any(agency.may_receive(today) and may_be_told_of(agency) for agency in found)
+
+
+def may_be_told_of(agency: Agency) -> bool:
+    """Whether the form can say all that a person must read of this agency."""
+    return agency.country == "JP" or may_be_abroad(agency)

@@ -10,15 +10,21 @@ from datetime import date, datetime, timedelta
 from domain.agency import Agency
 from domain.agreement import Agreement
 from domain.candidate import Candidate
-from domain.consent import Consent, ConsentEvent, ConsentText
+from domain.consent import GIVING, Consent, ConsentEvent, ConsentText
+from domain.consent_text import CROSS_BORDER_BASES, recipient_of
+from domain.guardian import GuardianConsent
 from domain.relay import Relay, may_be_read
 
 FEED_READ_FRESH = timedelta(hours=24)
 PERMANENT = frozenset(
-    {"relay_ended", "consent_withdrawn", "consent_expired", "candidate_erased", "consent_mismatch"}
-)
+    {
+        "relay_ended", "consent_withdrawn", "consent_expired", "consent_superseded",
+        "candidate_erased", "consent_mismatch",
+    }
+)  # fmt: skip
 """Reasons that no later look will change: the caller hears "gone"."""
-_GIVING = ("given", "renewed", "items_changed")
+ASK_ANEW = frozenset({"text_ended", "recipient_changed"})
+"""What the consent was given for has changed: it carries nothing more, and the person is asked."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,12 @@ class Facts:
     stop_escalated: bool
     duty_missed: bool = False
     """A word or an attestation is missing, and the agreed grace has passed as well."""
+    text_ended: bool = False
+    """The version of the wording was ended, as from today or before."""
+    rejected: bool = True
+    """Whether the decision still is a no."""
+    guardian: GuardianConsent | None = None
+    """The guardian's consent the person's own was recorded with."""
 
 
 def closed_because(facts: Facts, now: datetime, today: date) -> str | None:
@@ -71,14 +83,23 @@ def closed_because(facts: Facts, now: datetime, today: date) -> str | None:
     answers = {
         "candidate_erased": facts.candidate.erased_at is not None,
         "consent_expired": consent.state == "expired" or now >= consent.expires_at,
+        "consent_superseded": consent.state == "superseded",
         "consent_withdrawn": consent.state != "given",
         "relay_ended": relay.state != "queued" and not may_be_read(relay.state),
         "consent_mismatch": not _rests_on_evidence(facts),
+        "restricted": facts.candidate.restricted_from is not None,
+        "guardian_consent_revoked": (
+            facts.guardian is not None and facts.guardian.revoked_at is not None
+        ),
+        "text_ended": facts.text_ended,
+        "recipient_changed": _is_another(facts),
+        # The consent is the person's: what was handed over on it is not taken back by the company.
+        "decision_reverted": not facts.rejected and relay.state == "queued",
         "grace_period": now < consent.provision_not_before,
         "agency_not_licensed": not facts.agency.may_receive(today),
         "agreement_ended": facts.agreement is None or facts.agreement.state != "active",
-        # 個人情報保護法 28: a recipient abroad needs a basis of its own, which no consent has yet.
-        "recipient_abroad": facts.agency.country != "JP",
+        # 個人情報保護法 28: a recipient abroad needs a basis of its own, named in the evidence.
+        "recipient_abroad": facts.agency.country != "JP" and not _has_basis(facts),
         "acknowledgement_overdue": facts.stop_escalated,
         # What the agency was given it may go on reading: only new relays wait.
         "duty_missed": facts.duty_missed and relay.state == "queued",
@@ -93,9 +114,26 @@ def _rests_on_evidence(facts: Facts) -> bool:
     return (
         event is not None
         and facts.text is not None
-        and event.kind in _GIVING
+        and event.kind in GIVING
         and event.agency_id == consent.agency_id == relay.agency_id
         and event.candidate_id == consent.candidate_id == relay.candidate_id
         and set(consent.items) <= set(event.items)
         and consent.id == relay.consent_id
     )
+
+
+def _is_another(facts: Facts) -> bool:
+    """Whether the agency is not whom, or wants it not for what, the person agreed to.
+
+    A new address, representative or licence number is the same recipient: each hand-over's record
+    keeps them as they are on its day.
+    """
+    event = facts.evidence
+    if event is None or event.recipient is None:
+        return False
+    today = recipient_of(facts.agency, event.locale)
+    return any(event.recipient.get(key) != today[key] for key in ("name", "country", "purpose"))
+
+
+def _has_basis(facts: Facts) -> bool:
+    return facts.evidence is not None and facts.evidence.cross_border_basis in CROSS_BORDER_BASES

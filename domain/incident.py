@@ -1,13 +1,15 @@
 """A leak or loss, and the clocks that begin with knowing of it (個人情報保護法 26, 規則 7-8)."""
 
-from datetime import date, datetime, timedelta
+from collections.abc import Iterable
+from datetime import date, datetime, time, timedelta
 from typing import Protocol
 
 from sqlalchemy import ForeignKeyConstraint, Index
 from sqlmodel import Field
 
 from domain.base import Row, document, instant, one_of
-from domain.business_days import local_day
+from domain.business_days import JST, OFFICE_OPENS, local_day
+from domain.errors import StepNotAllowed
 
 KINDS = ("special_care", "property_damage", "wrongful_purpose", "over_1000_persons")
 STATES = ("open", "preliminary", "closed")
@@ -18,12 +20,35 @@ ITEMS = (
 """The nine items of a report (規則 8)."""
 PRELIMINARY_DAYS, FINAL_DAYS, FINAL_DAYS_WRONGFUL = 3, 30, 60
 MANY = 1000
+WARNING_DAYS = 7
+"""So long before the last day for the whole report people hear of it."""
+NEXT = {
+    ("open", "preliminary"): "preliminary",
+    ("preliminary", "final"): "closed",
+    # A whole report in time needs no first one before it.
+    ("open", "final"): "closed",
+}
+"""(state, report made) → state. What need not be reported is closed the same way, when it ends."""
 _SATURDAY = 5
 _YEAR_END = ((12, 29), (12, 30), (12, 31), (1, 1), (1, 2), (1, 3))
 
 
 class _Holidays(Protocol):
     def is_holiday(self, day: date) -> bool: ...
+
+
+def advance(state: str, report: str) -> str:
+    """The state after a report was made; `StepNotAllowed` where the table has no line."""
+    try:
+        return NEXT[state, report]
+    except KeyError:
+        raise StepNotAllowed(state, report) from None
+
+
+def kinds_of(kinds: Iterable[str], persons: int) -> list[str]:
+    """The kinds as the law lists them; that it concerns many is counted, never ticked."""
+    said = {*kinds} - {"over_1000_persons"} | ({"over_1000_persons"} if persons > MANY else set())
+    return [kind for kind in KINDS if kind in said]
 
 
 def is_reportable(kinds: list[str], *, encrypted: bool) -> bool:
@@ -49,6 +74,33 @@ def final_due(known_at: datetime, kinds: list[str], holidays: _Holidays) -> date
     ):
         day += timedelta(days=1)
     return day
+
+
+def due_days(incident: "Incident", today: date) -> int | None:
+    """Days left for the report that is owed next, negative when it is late; null: none is owed."""
+    due_on = _owed_on(incident)
+    return None if due_on is None else (due_on - today).days
+
+
+def next_look(incident: "Incident", now: datetime) -> datetime | None:
+    """When people are reminded next: before the last day, on it, and daily after it."""
+    due_on = _owed_on(incident)
+    if due_on is None:
+        return None
+    warned_on = due_on - timedelta(days=WARNING_DAYS)
+    days = [warned_on, due_on] if incident.state == "preliminary" else [due_on]
+    planned = [_opening(day) for day in days]
+    return next((at for at in planned if at > now), _opening(local_day(now) + timedelta(days=1)))
+
+
+def _owed_on(incident: "Incident") -> date | None:
+    if not incident.reportable or incident.state == "closed":
+        return None
+    return incident.preliminary_due_on if incident.state == "open" else incident.final_due_on
+
+
+def _opening(day: date) -> datetime:
+    return datetime.combine(day, time(OFFICE_OPENS.hour), JST)
 
 
 class Incident(Row, table=True):

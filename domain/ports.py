@@ -68,6 +68,24 @@ class Signer(Protocol):
         ...
 
 
+class Scanner(Protocol):
+    """Looks for malware in a file, outside of us. Which one is used is the operator's choice."""
+
+    name: str
+
+    async def scan(self, content: bytes) -> Literal["clean", "infected", "failed"]:
+        """The verdict; `failed` when there is none, so that it is asked again."""
+        ...
+
+
+class FileReader(Protocol):
+    """Tells what a document is by what is in it, never by its name or declared type."""
+
+    async def check(self, content: bytes) -> Literal["pdf", "docx"]:
+        """The kind of a document that is taken; raises `Invalid` with a code (`file_…`)."""
+        ...
+
+
 class Holidays(Protocol):
     """National holidays of the company's country."""
 
@@ -423,6 +441,9 @@ class Tools:
     texts: Texts
     adapters: Mapping[str, AtsAdapter]
     apis: Mapping[str, AtsApi]
+    files: FileReader
     public_url: str
+    scanner: Scanner | None = None
+    """Null: files are handed over unscanned, and say so."""
     keep_mail: bool = False
     """The demo keeps mail bodies for its mailbox; everyone else empties them after sending."""

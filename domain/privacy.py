@@ -1,11 +1,38 @@
 """The privacy officer's evidence: exported registers, the nightly check, documented exceptions."""
 
-from datetime import date, datetime
+from collections.abc import Iterable
+from datetime import date, datetime, time, timedelta
 
 from sqlalchemy import Index
 from sqlmodel import Field
 
 from domain.base import Row, document, instant, one_of
+from domain.business_days import JST
+
+CHECKED_AT = time(3, 30)
+"""Every night in Japan, when few people wait for the database."""
+OFFICERS = ("privacy_officer", "admin")
+"""Who hears of what the nightly check finds, and of incidents."""
+
+
+def next_check(now: datetime) -> datetime:
+    """When the hand-overs are looked at again: the next night."""
+    local = now.astimezone(JST)
+    tonight = datetime.combine(local.date(), CHECKED_AT, JST)
+    return tonight if tonight > now else tonight + timedelta(days=1)
+
+
+def in_force(overrides: Iterable["SourceOverride"], today: date) -> frozenset[str]:
+    """The sources a contract allows on this day: of each source the newest row holds."""
+    newest: dict[str, SourceOverride] = {}
+    for one in overrides:
+        if one.source not in newest or newest[one.source].created_at < one.created_at:
+            newest[one.source] = one
+    return frozenset(
+        source
+        for source, one in newest.items()
+        if one.effective_on <= today and (one.ends_on is None or today <= one.ends_on)
+    )
 
 
 class SourceOverride(Row, table=True):

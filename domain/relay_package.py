@@ -19,6 +19,8 @@ ACQUISITION = "応募者本人から採用選考の応募書類として直接�
 """How the provider came by the data: the agency must record it (個人情報保護法 30, 規則 24)."""
 LEASE = timedelta(days=35)
 """How long a read may be used before it is read again."""
+OF_ONE_READ = ("url", "expires_at")
+"""What a file's entry says besides what the file is: where it can be fetched, and until when."""
 RECORD_YEARS = 3
 """Records of hand-overs are kept for three years (規則 21, 25)."""
 
@@ -44,9 +46,19 @@ def candidate_items(
 
 
 def content(
-    relay_id: str, company: Company, consent: Consent, text: ConsentText, items: Mapping[str, Any]
+    relay_id: str,
+    company: Company,
+    consent: Consent,
+    text: ConsentText,
+    items: Mapping[str, Any],
+    *,
+    files: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    """Everything that makes a package what it is, without the dates of its hand-overs."""
+    """Everything that makes a package what it is, without the dates of its hand-overs.
+
+    Of a file it is what the file is; the link to it is of one read.
+    """
+    kept = [{key: one[key] for key in one if key not in OF_ONE_READ} for one in files]
     return {
         "schema": SCHEMA,
         "relay_id": relay_id,
@@ -66,6 +78,7 @@ def content(
             "data_items": list(consent.items),
         },
         "candidate": dict(items),
+        **({"files": kept} if kept else {}),
     }
 
 

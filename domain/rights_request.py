@@ -4,12 +4,13 @@ The law says "without delay"; fourteen days are our own target. A refusal is ans
 reason (36).
 """
 
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
 
 from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index
 from sqlmodel import Field
 
 from domain.base import Row, instant, one_of
+from domain.business_days import at, local_day
 from domain.errors import StepNotAllowed
 
 KINDS = (
@@ -24,6 +25,13 @@ AT_ONCE = frozenset({"stop_use", "erase", "stop_provision"})
 """Asked for by a proven person: what was asked to stop stops before anybody has read it."""
 ANSWER_DAYS = 14
 KEPT_YEARS = 3
+LONGEST = 2_000
+"""Letters of a request, a reason or an answer."""
+OPEN = ("received", "verified")
+SCOPES = {"stop_provision": "provision", "stop_use": "all", "erase": "all"}
+"""What stops at once, by kind: nothing more is handed over; nothing more is done with it at all."""
+_SOON_DAYS = 4
+_MORNING = time(10)
 
 NEXT = {
     ("received", "verify"): "verified",
@@ -41,6 +49,18 @@ def advance(state: str, step: str) -> str:
         return NEXT[state, step]
     except KeyError:
         raise StepNotAllowed(state, step) from None
+
+
+def due_on(received_at: datetime) -> date:
+    """The day by which we answer: fourteen days after the one on which it came."""
+    return local_day(received_at) + timedelta(days=ANSWER_DAYS)
+
+
+def next_look(due: date, now: datetime) -> datetime:
+    """When HR is reminded next: four days before, on the day itself, then every day."""
+    looks = (at(due - timedelta(days=_SOON_DAYS), _MORNING), at(due, _MORNING))
+    later = [look for look in looks if look > now]
+    return later[0] if later else at(local_day(now) + timedelta(days=1), _MORNING)
 
 
 class RightsRequest(Row, table=True):

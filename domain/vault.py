@@ -95,14 +95,15 @@ async def open_each(
     sealer: Sealer,
     company_id: str,
     sealed: Sequence[tuple[str, bytes, str]],
+    kind: str = "profile",
 ) -> list[Any]:
-    """Open many values under profile keys with one look-up; null where the person was erased.
+    """Open many values under keys of one kind with one look-up; null where the key is destroyed.
 
     Each is (candidate's id, sealed bytes, `about`), as `seal` was given them.
     """
     wanted = select(SubjectKey).where(
         col(SubjectKey.company_id) == company_id,
-        col(SubjectKey.kind) == "profile",
+        col(SubjectKey.kind) == kind,
         col(SubjectKey.candidate_id).in_({one[0] for one in sealed}),
     )
     keys = {key.candidate_id: key.wrapped for key in (await session.scalars(wanted)).all()}

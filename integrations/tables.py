@@ -8,8 +8,6 @@ import csv
 import io
 import itertools
 import re
-import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -18,6 +16,7 @@ from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook
 
 from domain.errors import Invalid
 from domain.import_table import Book, Cell, Sheet
+from integrations import archives
 
 LARGEST = 32 * 1024 * 1024
 """Bytes a file may have."""
@@ -37,15 +36,12 @@ _ENTRIES = 2_000
 _ENTRY_BYTES, _ALL_BYTES = 256 * 1024 * 1024, 400 * 1024 * 1024
 _CELLS = 20_000_000
 """Cells of the rectangle a sheet spans: its reader lays the rectangle out in memory."""
-_CHUNK = 1024 * 1024
-_ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _CELL = re.compile(
     rb"<(?:[A-Za-z_][\w.-]*:)?c((?:\s+[\w:.-]+\s*=\s*(?:\"[^\"<]*\"|'[^'<]*'))*)\s*(/?)>"
 )
 _ANY_CELL = re.compile(rb"<(?:[A-Za-z_][\w.-]*:)?c[\s/>]")
 _PLACE = re.compile(rb"\sr\s*=\s*[\"']([A-Za-z]{1,4})([0-9]{1,8})[\"']")
-_LOCAL = 30
-"""Bytes of an entry's own header, up to its name."""
 
 
 def read_book(content: bytes) -> Book:
@@ -60,7 +56,7 @@ def read_book(content: bytes) -> Book:
         raise _no("file_too_large")
     if content.startswith(_OLE):
         raise _no("file_protected")
-    if content.startswith(_ZIP):
+    if content.startswith(archives.ZIP):
         return _xlsx(content)
     return _csv(content)
 
@@ -230,11 +226,13 @@ def _cell(value: Any) -> Cell:
 def _guard(content: bytes) -> None:
     """Refuse what would not fit into memory, before a reader lays it out; and other archives."""
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            entries = archive.infolist()
-    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, EOFError):
-        # NotImplementedError is how `zipfile` says that an archive is newer than it can read.
-        raise _no("file_unreadable") from None
+        _look_into(content)
+    except archives.Damaged as damaged:
+        raise _no(damaged.code) from None
+
+
+def _look_into(content: bytes) -> None:
+    entries = archives.entries(content)
     names = {one.filename.lower() for one in entries}
     if "[content_types].xml" not in names or "xl/workbook.xml" not in names:
         raise _no("file_type_unknown")
@@ -244,48 +242,13 @@ def _guard(content: bytes) -> None:
         raise _no("file_unreadable")
     left = _ALL_BYTES
     for one in entries:
-        is_sheet = one.filename.lower().startswith("xl/worksheets/")
-        unpacked = _unpacked(content, one, min(left, _ENTRY_BYTES), keep=is_sheet)
-        left -= unpacked if isinstance(unpacked, int) else len(unpacked)
-        if isinstance(unpacked, bytes):
-            _guard_sheet(unpacked)
-
-
-def _unpacked(content: bytes, entry: zipfile.ZipInfo, limit: int, *, keep: bool) -> bytes | int:
-    """An entry's bytes, or only how many. Counted, as what an archive says of itself may lie."""
-    start = entry.header_offset
-    head = content[start : start + _LOCAL]
-    if entry.flag_bits & 1:
-        raise _no("file_protected")
-    if len(head) < _LOCAL or not head.startswith(_ZIP):
-        raise _no("file_unreadable")
-    name, extra = int.from_bytes(head[26:28], "little"), int.from_bytes(head[28:30], "little")
-    start += _LOCAL + name + extra
-    packed = content[start : start + entry.compress_size]
-    if entry.compress_type == zipfile.ZIP_STORED:
-        made, count = packed, len(packed)
-    elif entry.compress_type == zipfile.ZIP_DEFLATED:
-        made, count = _inflated(packed, limit, keep=keep)
-    else:
-        raise _no("file_unreadable")
-    if count > limit:
-        raise _no("file_too_large")
-    return made if keep else count
-
-
-def _inflated(packed: bytes, limit: int, *, keep: bool) -> tuple[bytes, int]:
-    engine, parts, count = zlib.decompressobj(-15), [], 0
-    try:
-        while packed and not engine.eof:
-            part = engine.decompress(packed, _CHUNK)
-            packed, count = engine.unconsumed_tail, count + len(part)
-            if keep:
-                parts.append(part)
-            if count > limit:
-                raise _no("file_too_large")
-    except zlib.error:
-        raise _no("file_unreadable") from None
-    return b"".join(parts), count
+        limit = min(left, _ENTRY_BYTES)
+        if one.filename.lower().startswith("xl/worksheets/"):
+            sheet = archives.read(content, one, limit)
+            left -= len(sheet)
+            _guard_sheet(sheet)
+        else:
+            left -= archives.size(content, one, limit)
 
 
 def _guard_sheet(xml: bytes) -> None:

@@ -85,6 +85,7 @@ def settings_for(url: URL, **more: object) -> Settings:
         "signing_key": SecretStr(signing_key()),
         "ledger_key": SecretStr(ledger_key()),
         "checkpoint_dir": Path(tempfile.mkdtemp(dir=_COPIES.name)),
+        "erasure_log_dir": Path(tempfile.mkdtemp(dir=_COPIES.name)),
         "mode": "test",
         "public_url": "http://relay.test",
         "allow_private_networks": True,

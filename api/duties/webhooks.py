@@ -1,12 +1,19 @@
 """Webhooks to agencies: an attempt reads what is true, calls with no transaction open, notes it."""
 
 import json
+from dataclasses import replace
 
 from api.jobs import Lane, job
 from api.packages import sealed
 from api.runtime import Runtime
 from api.timers import timer
-from domain.flows.deliver_webhook import Attempt, ask_for_delivery, note_outcome, take_attempt
+from domain.flows.deliver_webhook import (
+    Attempt,
+    ask_for_delivery,
+    may_leave,
+    note_outcome,
+    take_attempt,
+)
 from domain.webhook import Outcome
 from integrations import agency_webhook
 from integrations.safe_http import UnsafeAddress, check_url, safe_client
@@ -30,11 +37,18 @@ async def send_webhook(runtime: Runtime, ids: list[str]) -> None:
         attempt = await take_attempt(session, runtime.tools, agency_id, message_id, now)
     if attempt is None:
         return
+    if attempt.provided is not None and not await _may_leave(runtime, agency_id, message_id):
+        attempt = replace(attempt, provided=None)
     outcome = await _call(runtime, attempt)
     async with runtime.database.transaction(agency_id=agency_id) as session:
         await note_outcome(
             session, runtime.tools, agency_id, message_id, outcome, now=runtime.clock()
         )
+
+
+async def _may_leave(runtime: Runtime, agency_id: str, message_id: str) -> bool:
+    async with runtime.database.transaction(agency_id=agency_id) as session:
+        return await may_leave(session, agency_id, message_id, runtime.clock())
 
 
 async def _call(runtime: Runtime, attempt: Attempt) -> Outcome:

@@ -34,7 +34,8 @@ Reason = Literal[
     "already_registered", "out_of_scope", "no_capacity", "unreachable", "candidate_declined",
     "other",
 ]  # fmt: skip
-Answer = Literal["deleted", "kept_own_registration", "kept_register", "kept_selection"]
+Answer = Literal["deleted", "kept_own_registration", "kept_register", "kept_selection", "corrected"]
+"""`corrected` acknowledges a correction; it stops nothing."""
 
 
 class CompanyRef(BaseModel):
@@ -87,6 +88,13 @@ class RelayPackage(BaseModel):
     acquisition_background: str
     consent: dict[str, Any]
     candidate: dict[str, str] = Field(description="Consented items only, by item code")
+    files: list[dict[str, Any]] = Field(
+        default_factory=list,
+        description=(
+            "Consented files: `code`, `id`, `name`, `type`, `size`, `sha256`, and `url`, which is"
+            " for you alone and good until `expires_at`"
+        ),
+    )
     provided_at: Utc
     use_until: Utc = Field(description="Read again or delete by then")
     record_retention_until: date
@@ -288,7 +296,10 @@ async def acknowledge(
     now: Now,
     once: Once,
 ) -> Acknowledgement:
-    """Acknowledge a withdrawal or an erasure. The person sees your answer. The first one stands."""
+    """Acknowledge a withdrawal, an erasure or a correction (`corrected`). The first answer stands.
+
+    The person sees it.
+    """
 
     async def run() -> Acknowledgement:
         notices = await acknowledge_stop(

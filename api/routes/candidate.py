@@ -2,6 +2,8 @@
 
 # ruff: noqa: FAST003 - the token is read by the dependency every route here asks for
 
+from typing import Any
+
 from fastapi import APIRouter
 from fastapi.responses import Response
 
@@ -13,9 +15,11 @@ from domain import consent_text, data_items
 from domain.consent_text import Statement
 from domain.errors import Gone, Invalid
 from domain.flows import record_consent
+from domain.flows.request_link import request_form_link
 from domain.views.my_data import my_data
 
 router = APIRouter(include_in_schema=False)
+_ANSWERED = ("answered", "declined", "expired", "my_page")
 
 
 @router.get("/c/{token}")
@@ -59,7 +63,10 @@ async def _consent(visit: Visit, statement: Statement, sent: Sent) -> Response:
         return await _form(visit, sent)
     if sent.text_sha256 != statement.sha256:
         return await _form(visit, _only_facts(sent), changed=True, status=422)
-    found = candidate_form.faults(sent, statement)
+    if sent.decision.startswith("screen-"):
+        return await _form(visit, sent)
+    held = candidate_form.blank(await visit.profile()).facts
+    found = candidate_form.faults(sent, statement, held)
     if found or sent.decision not in {"consent", "confirm"}:
         return await _form(visit, sent, found=found, status=422)
     if sent.decision == "consent":
@@ -75,7 +82,9 @@ async def _record(visit: Visit, statement: Statement, sent: Sent) -> Response:
             )
     except Invalid:
         return await _form(visit, sent, changed=True, status=422)
-    except Gone:
+    except Gone as gone:
+        if gone.code == "not_eligible":
+            return visit.show("closed", 410, why="not_eligible")
         return visit.closed()
     return visit.back("/done")
 
@@ -124,6 +133,8 @@ async def _form(
     shown = sent if sent is not None else candidate_form.blank(profile)
     if not shown.submission_id:
         shown.submission_id = candidate_form.blank({}).submission_id
+    shown.screen = candidate_form.screen_of(found or [], statement) or shown.screen
+    here = candidate_form.on_screen(shown, statement)
     return visit.show(
         "form",
         status,
@@ -135,6 +146,8 @@ async def _form(
         faults=found or [],
         faulty=candidate_form.codes_of(found or []),
         changed=changed,
+        here=here,
+        screens=len(candidate_form.screens(statement)),
         revealing=data_items.REVEALING,
         ends=visit.ends,
     )
@@ -150,7 +163,7 @@ async def _confirm(visit: Visit, statement: Statement, sent: Sent) -> Response:
     """Everything once more, before it counts."""
     profile = data_items.corrected(await visit.profile(), sent.facts)
     application = visit.opened.application
-    values = {code: data_items.value_of(code, profile) for code in statement.item_codes}
+    values = {code: _in_words(code, profile) for code in statement.item_codes}
     values |= {
         "applied_job_title": application.job_title if application is not None else "",
         "stage_reached": application.stage if application is not None else "",
@@ -164,16 +177,42 @@ async def _confirm(visit: Visit, statement: Statement, sent: Sent) -> Response:
         sent=sent,
         values=values,
         chosen=[statement.recipient(agency_id) for agency_id in sent.agencies],
-        labels={item["code"]: item["label"] for item in statement.content["data_items"]},
+        sensitive=candidate_form.sensitive(sent),
     )
+
+
+def _in_words(code: str, profile: dict[str, Any]) -> str:
+    value = data_items.value_of(code, profile)
+    return f"¥{int(value):,}" if code == "desired_salary" and value.isdecimal() else value
+
+
+@router.get("/c/{token}/again")
+async def ask_again(visit: Link) -> Response:
+    """Whoever answered before may answer again: one button, and the form comes by mail."""
+    if refused := await visit.refusal(*_ANSWERED):
+        return refused
+    return visit.show("again")
+
+
+@router.post("/c/{token}/again")
+async def mail_form(visit: Link, process: Process) -> Response:
+    """Send the form to the address we hold: an old link in other hands opens nothing."""
+    if refused := await visit.refusal(*_ANSWERED, process=process):
+        return refused
+    opened = visit.opened
+    await request_form_link(visit.db, visit.tools, opened.company, opened.candidate, visit.now)
+    return visit.show("link_sent")
 
 
 @router.get("/c/{token}/done")
 async def done(visit: Link) -> Response:
     """What was recorded, and what happens next."""
-    if refused := await visit.refusal("answered", "declined", "my_page"):
+    if refused := await visit.refusal(*_ANSWERED):
         return refused
     held = await my_data(visit.db, visit.opened.candidate)
     standing = [one for one in held if one.stands]
-    outcome = "declined" if visit.stands == "declined" else "given" if standing else "withdrawn"
+    if visit.stands == "expired" and not held:
+        return visit.closed()
+    quiet = visit.stands == "declined" and (standing or not held)
+    outcome = "declined" if quiet else "given" if standing else "withdrawn"
     return visit.show("done", outcome=outcome, held=my_page.dressed(visit, standing))

@@ -31,6 +31,7 @@ from domain.store import find
 from domain.views import credits as credit_view
 from domain.views import dashboard as view
 from domain.views.ledger_lists import counterparts
+from domain.views.privacy import last_check
 
 router = APIRouter(prefix="/dashboard", include_in_schema=False)
 
@@ -106,6 +107,7 @@ async def overview(
         relays=recent,
         connections=await view.connections(db, company_id, now),
         names=await names_of(db, tools, company_id, [*due, *recent]),
+        alarm=await last_check(db, company_id) if person.has("privacy_officer") else None,
         today=today,
         done=_known(done),
     )

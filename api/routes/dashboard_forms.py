@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.deps import Db, Kit, Now
 from api.errors import status_of
+from api.pages import locale_of, page, words
 from api.routes.dashboard import (
     ApplicationId,
     Fault,
@@ -27,6 +28,7 @@ from domain.flows.invite import hand_over_link
 from domain.flows.send_notice import send_interim_notice, send_notice
 from domain.flows.write_feedback import write_feedback
 from domain.ids import pattern
+from integrations import qr
 
 router = APIRouter(prefix="/dashboard", include_in_schema=False)
 
@@ -185,14 +187,20 @@ async def tell_interim(
 async def hand_over(
     *, application_id: ApplicationId, request: Request, person: Actor, db: Db, tools: Kit, now: Now
 ) -> Response:
-    """A link to the opt-in form, shown this once for HR to hand over."""
+    """A link to the opt-in form, with its code to print, shown this once for HR to hand over."""
     form = await sent(request, "link", "link-make")
     company_id = person.company_id or ""
     await form.run(db, lambda: hand_over_link(db, tools, company_id, application_id, now))
-    again = form.refilled or Refilled(made=form.result)
-    return await application_page(
-        request, person, db, tools, now=now, application_id=application_id, again=again
-    )
+    if form.refilled is not None:
+        return await application_page(
+            request, person, db, tools, now=now, application_id=application_id, again=form.refilled
+        )
+    url, until = form.result
+    return page(
+        request, "dashboard/handed_link.html", application_id=application_id, url=url, until=until,
+        company=await db.get_one(Company, company_id),
+        code=qr.svg(url, words(locale_of(request))("dashboard_joins.code")),
+    )  # fmt: skip
 
 
 async def _to_application(  # noqa: PLR0917 - the page's own needs, in its own order

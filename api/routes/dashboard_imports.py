@@ -8,9 +8,9 @@ from fastapi import APIRouter, Path, Request
 from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
-from starlette.datastructures import UploadFile
 
 from api import imports as files
+from api import uploads
 from api.deps import Db, Kit, Now
 from api.errors import status_of
 from api.pages import locale_of, page, words
@@ -72,19 +72,17 @@ async def overview(
 async def upload(*, request: Request, person: Actor, db: Db, tools: Kit, now: Now) -> Response:
     """A file is looked at; nothing of it is taken over yet."""
     async with request.form() as form:
-        file, chosen = form.get("file"), str(form.get("connection_id", ""))
-        given = isinstance(file, UploadFile) and bool(file.filename)
-        name = str(getattr(file, "filename", "")).replace("\x00", "")[-200:]
-        content = await file.read(LARGEST + 1) if isinstance(file, UploadFile) else b""
-    if not given:
+        chosen = str(form.get("connection_id", ""))
+        file = await uploads.chosen(request, "file", LARGEST)
+    if file is None:
         return await _refused_upload(request, person, db, tools, "file_missing", 422)
-    if len(content) > LARGEST:
+    if len(file.content) > LARGEST:
         return await _refused_upload(request, person, db, tools, "file_too_large", 413)
     try:
         async with db.begin_nested():
             made = await files.upload(
-                db, tools, person.company_id or "", content,
-                name=name, actor=person.member_id, now=now,
+                db, tools, person.company_id or "", file.content,
+                name=file.name, actor=person.member_id, now=now,
                 connection_id=chosen if is_id(chosen, "ats") else "",
             )  # fmt: skip
     except (Invalid, NotFound) as refusal:

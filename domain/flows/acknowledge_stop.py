@@ -17,8 +17,9 @@ from domain.ports import Tools
 from domain.relay import StopNotice
 from domain.store import find
 
-ANSWERS = ("deleted", "kept_own_registration", "kept_register", "kept_selection")
-"""Deleted; or kept: own registration from before, statutory register, the person's own request."""
+ANSWERS = ("deleted", "kept_own_registration", "kept_register", "kept_selection", "corrected")
+"""Deleted; or kept: own registration from before, statutory register, the person's own request.
+`corrected` answers a correction, and nothing else: what was to stop has not stopped by it."""
 ESCALATION_DAYS = 2
 """Due after three business days; two more, and nothing new goes to this agency until it answers."""
 _MORNING = time(9)
@@ -41,7 +42,9 @@ async def acknowledge_stop(
     """
     relay = await relay_of_agency(session, agency_id, relay_id)
     notices = await _notices(session, relay.company_id, relay_id)
-    if not notices and relay.state not in {"withdrawn", "expired"}:
+    if answer == "corrected":
+        notices = [notice for notice in notices if notice.kind == "corrected"]
+    if not notices and (answer == "corrected" or relay.state not in {"withdrawn", "expired"}):
         detail = "nobody has asked you to stop"
         raise Conflict(detail, code="nothing_to_acknowledge")
     for notice in notices:
@@ -52,6 +55,20 @@ async def acknowledge_stop(
             session.add(notice)
     await session.flush()
     return notices
+
+
+async def open_stops(session: AsyncSession, agency_id: str) -> list[StopNotice]:
+    """What an agency was asked to stop or to correct and has not answered, most urgent first.
+
+    The transaction works for the agency.
+    """
+    wanted = (
+        select(StopNotice)
+        .where(col(StopNotice.agency_id) == agency_id, col(StopNotice.state) != "acknowledged")
+        .order_by(col(StopNotice.due_on), col(StopNotice.id))
+        .limit(100)
+    )
+    return list((await session.scalars(wanted)).all())
 
 
 async def watch_stop(
@@ -103,6 +120,7 @@ async def _tell_people(
             "company_name": company.name,
             "due_on": long_date(notice.due_on, locale),
             "escalated": notice.escalated_at is not None,
+            "corrected": notice.kind == "corrected",
             "url": tools.public_url,
         }
 

@@ -29,7 +29,7 @@ async def announce(session: AsyncSession, relay: Relay, kind: str, now: datetime
         relay.version += 1
     session.add(relay)
     await session.flush()
-    await _rewrite_feed_item(session, relay, kind, now)
+    await rewrite_feed_item(session, relay, kind, now)
     # The version is part of the job: news during a running job must not be taken for the same.
     await later(
         session, "relay.announce", relay.agency_id, relay.id, kind, str(relay.version),
@@ -37,7 +37,8 @@ async def announce(session: AsyncSession, relay: Relay, kind: str, now: datetime
     )  # fmt: skip
 
 
-async def _rewrite_feed_item(session: AsyncSession, relay: Relay, kind: str, now: datetime) -> None:
+async def rewrite_feed_item(session: AsyncSession, relay: Relay, kind: str, now: datetime) -> None:
+    """The relay's one line in the agency's feed gets a new place, without a webhook."""
     removed = kind in _REMOVING_KINDS or relay.state in _REMOVING_STATES
     table: Any = FeedItem.__table__  # type: ignore[attr-defined]
     line = insert(table).values(

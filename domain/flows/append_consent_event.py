@@ -7,18 +7,24 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from domain.candidate import Candidate
-from domain.consent import ConsentEvent
+from domain.consent import FORM, PURPOSE, ConsentEvent
 from domain.ids import new_id
 
 
 async def append(
     session: AsyncSession, candidate: Candidate, kind: str, now: datetime, **facts: Any
 ) -> ConsentEvent:
-    """The new last event of the chain. `facts` are columns of `ConsentEvent`."""
+    """The new last event of the chain. `facts` are columns of `ConsentEvent`.
+
+    Who acted is the person, unless it says otherwise or no person was there; what names an agency
+    is about handing over to it.
+    """
+    facts.setdefault("actor", "system" if facts.get("channel") == "system" else "candidate")
+    facts.setdefault("purpose_code", PURPOSE if facts.get("agency_id") is not None else None)
     event = ConsentEvent(
         company_id=candidate.company_id, id=new_id("cev"), candidate_id=candidate.id,
         seq=candidate.consent_seq + 1, kind=kind, at=now, prev_hash=candidate.consent_head,
-        hash="", **facts,
+        form=FORM, hash="", **facts,
     )  # fmt: skip
     event.hash = event.sealed_hash()
     session.add(event)

@@ -14,11 +14,13 @@ from sqlmodel import col, select
 from domain.access import as_system
 from domain.agency import Agency
 from domain.agreement import Agreement
+from domain.application import Application
 from domain.base import Row
 from domain.business_days import local_day
 from domain.candidate import Candidate
-from domain.consent import Consent, ConsentEvent, ConsentText
+from domain.consent import Consent, ConsentEvent, ConsentText, ConsentTextEnd
 from domain.gate import Facts, Hearing, closed_because
+from domain.guardian import GuardianConsent
 from domain.ports import Holidays
 from domain.relay import Relay
 from domain.store import find
@@ -56,19 +58,43 @@ async def ask_gate(
     )
     agreement = (await session.scalars(wanted)).first()
     hearing, escalated = await _hearing(session, relay.agency_id)
+    evidence = await find(session, ConsentEvent, company_id, consent.event_id)
+    words = await find(session, ConsentText, company_id, consent.text_id)
+    application = await _fresh(session, Application, (company_id, relay.application_id))
     facts = Facts(
         relay=relay,
         consent=consent,
-        evidence=await find(session, ConsentEvent, company_id, consent.event_id),
-        text=await find(session, ConsentText, company_id, consent.text_id),
+        evidence=evidence,
+        text=words,
         candidate=await _fresh(session, Candidate, (company_id, relay.candidate_id)),
         agency=await _fresh(session, Agency, relay.agency_id),
         agreement=agreement,
         hearing=hearing,
         stop_escalated=escalated,
         duty_missed=await _duty_missed(session, holidays, relay, agreement, now),
+        text_ended=await _has_ended(session, words, now),
+        rejected=application.outcome == "rejected",
+        guardian=await _guardian(session, evidence),
     )
     return facts, closed_because(facts, now, local_day(now))
+
+
+async def _has_ended(session: AsyncSession, words: ConsentText | None, now: datetime) -> bool:
+    if words is None:
+        return False
+    wanted = select(ConsentTextEnd.id).where(
+        col(ConsentTextEnd.company_id) == words.company_id,
+        col(ConsentTextEnd.version) == words.version,
+        col(ConsentTextEnd.ends_on) <= local_day(now),
+    )
+    return (await session.scalars(wanted)).first() is not None
+
+
+async def _guardian(session: AsyncSession, evidence: ConsentEvent | None) -> GuardianConsent | None:
+    if evidence is None or evidence.guardian_consent_id is None:
+        return None
+    place = (evidence.company_id, evidence.guardian_consent_id)
+    return await _fresh(session, GuardianConsent, place)
 
 
 async def _duty_missed(

@@ -12,10 +12,11 @@ from sqlalchemy import func
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from domain.access import as_agency
+from domain.access import as_agency, relay_of_agency
 from domain.company import Company
 from domain.errors import Refusal
 from domain.flows.announce import URGENT_PRIORITY
+from domain.flows.ask_gate import ask_gate
 from domain.flows.manage_endpoint import open_secrets
 from domain.flows.provide_package import Provided, provide_package
 from domain.flows.tell_members import tell_agency
@@ -98,6 +99,23 @@ async def take_attempt(
     )
 
 
+async def may_leave(session: AsyncSession, agency_id: str, message_id: str, now: datetime) -> bool:
+    """One more look right before a sealed package is sent: no stop was committed meanwhile.
+
+    The record was written with the gate open; between that commit and the call a person may take
+    the consent back. What is left after this look is the call itself (decision record 0011).
+    """
+    seen = await session.get(WebhookMessage, (agency_id, message_id))
+    if seen is None or seen.state != "pending" or seen.relay_id is None:
+        return False
+    try:
+        relay = await relay_of_agency(session, agency_id, seen.relay_id)
+    except Refusal:
+        return False
+    _, closed = await ask_gate(session, relay, now)
+    return closed is None
+
+
 async def note_outcome(
     session: AsyncSession,
     tools: Tools,
@@ -159,7 +177,10 @@ async def _tell_people(
     if unheard and (now - message.created_at >= STOP_MAIL_AFTER or message.state != "pending"):
         await tell_agency(
             session, tools, endpoint.agency_id, "stop_request",
-            lambda _: {"relay_id": message.relay_id, "url": tools.public_url},
+            lambda _: {
+                "relay_id": message.relay_id, "url": tools.public_url,
+                "corrected": message.type == "relay.corrected",
+            },
             about=f"stop-request:{message.relay_id}:{message.type}", now=now,
         )  # fmt: skip
 

@@ -12,12 +12,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain.access import as_company, as_system
 from domain.agency import Agency
 from domain.flows.announce import announce
+from domain.flows.append_consent_event import lock_candidate
 from domain.flows.ask_candidate import plan_questions_for
 from domain.flows.ask_gate import ask_gate
 from domain.flows.attest import expect_attestation
 from domain.flows.attribute import mark_person
 from domain.flows.watch_relay import note_word
-from domain.gate import FEED_READ_FRESH
+from domain.flows.withdraw_consent import supersede
+from domain.gate import ASK_ANEW, FEED_READ_FRESH
 from domain.ids import new_id
 from domain.jobs import later
 from domain.ports import Tools
@@ -27,7 +29,8 @@ from domain.store import find
 SOONEST, LATEST = timedelta(minutes=15), timedelta(days=1)
 """When a closed gate is looked at again: a quarter of the time waited so far, within these."""
 _ENDINGS = {
-    "consent_expired": "expired", "consent_withdrawn": "withdrawn", "candidate_erased": "withdrawn",
+    "consent_expired": "expired", "consent_superseded": "expired",
+    "consent_withdrawn": "withdrawn", "candidate_erased": "withdrawn",
 }  # fmt: skip
 FEED_READ_NOTED = timedelta(minutes=10)
 _WAITING = text("SELECT company_id, id FROM relay WHERE agency_id = :agency AND state = 'queued'")
@@ -75,6 +78,8 @@ async def look_again(
 async def _look(session: AsyncSession, tools: Tools, seen: Relay, now: datetime) -> None:
     if seen.state != "queued":
         return
+    # A consent that no longer stands for what it was given for is superseded in the person's chain.
+    await lock_candidate(session, seen.company_id, seen.candidate_id)
     facts, closed = await ask_gate(session, seen, now, to_change=True, holidays=tools.holidays)
     relay = facts.relay
     if relay.state != "queued":
@@ -87,6 +92,8 @@ async def _look(session: AsyncSession, tools: Tools, seen: Relay, now: datetime)
         await expect_attestation(session, relay, now)
     elif closed in _ENDINGS:
         relay.state, relay.closed_at = advance(relay.state, _ENDINGS[closed]), now
+    elif closed in ASK_ANEW:
+        await supersede(session, tools, facts.consent, now, why=closed)
     else:
         relay.reason = closed
         relay.forward_at = _next_look(relay, facts.consent.provision_not_before, now)

@@ -25,6 +25,7 @@ from domain.ids import new_id
 from domain.import_rows import Row
 from domain.imports import ImportRow
 from domain.ports import Masked, Tools
+from domain.retention import first_look
 
 _KANA = ("family_name_kana", "given_name_kana")
 
@@ -108,7 +109,7 @@ def _person(
     told, sealer = one.known.event["candidate"], tools.sealer
     candidate = Candidate(
         company_id=company.id, id=new_id("cnd"), connection_id=one.known.connection_id,
-        external_id=told["external_id"], created_at=now,
+        external_id=told["external_id"], review_at=first_look(now), created_at=now,
     )  # fmt: skip
     keys = {
         kind: SubjectKey(

@@ -9,7 +9,7 @@ from sqlmodel import col, select
 from domain.application import Application
 from domain.business_days import calendar_of, office_moment
 from domain.company import Company
-from domain.eligibility import failing_reasons, may_be_invited
+from domain.eligibility import OWN_WISH, failing_reasons, may_be_invited
 from domain.errors import Conflict
 from domain.flows.open_account import token_hash
 from domain.ids import new_id
@@ -48,12 +48,40 @@ async def hand_over_link(
     return url, invitation.expires_at
 
 
-async def open_invitation(
+async def invite_again(
     session: AsyncSession, tools: Tools, company: Company, application: Application, now: datetime
+) -> str:
+    """A link to the form for somebody who asks for it, whatever they answered or stopped before.
+
+    An answered invitation stays answered until the next answer; the link alone is new, and as
+    long-lived as a new invitation. Raises `Conflict` (`not_eligible`).
+    """
+    failing = await failing_reasons(session, company, application, now)
+    if set(failing) - OWN_WISH:
+        raise Conflict(", ".join(failing), code="not_eligible")
+    invitation = await invitation_of(session, application)
+    if invitation is None or invitation.state not in {"given", "declined"}:
+        opened = await open_invitation(session, tools, company, application, now, wished=True)
+        return await new_link(session, tools, opened, now)
+    ends = now + timedelta(days=company.invitation_valid_days)
+    return await new_link(session, tools, invitation, now, ends=ends)
+
+
+async def open_invitation(
+    session: AsyncSession,
+    tools: Tools,
+    company: Company,
+    application: Application,
+    now: datetime,
+    *,
+    wished: bool = False,
 ) -> Invitation:
-    """The open invitation of this application, made if need be; refused as `invite` says."""
+    """The open invitation of this application, made if need be; refused as `invite` says.
+
+    `wished`: the person asks for it, so that they once wanted no more mails is no reason against.
+    """
     failing = await may_be_invited(session, company, application, now)
-    if failing:
+    if set(failing) - (OWN_WISH if wished else set()):
         raise Conflict(", ".join(failing), code="not_eligible")
     invitation = await invitation_of(session, application) or await _make(session, application, now)
     if invitation.state == "given":
@@ -86,7 +114,12 @@ async def invite_by_mail(
 
 
 async def new_link(
-    session: AsyncSession, tools: Tools, invitation: Invitation, now: datetime
+    session: AsyncSession,
+    tools: Tools,
+    invitation: Invitation,
+    now: datetime,
+    *,
+    ends: datetime | None = None,
 ) -> str:
     """A fresh link to the form, as long-lived as the invitation. Only its hash is stored."""
     token = secrets.token_urlsafe(32)
@@ -94,7 +127,7 @@ async def new_link(
         CandidateLink(
             company_id=invitation.company_id, id=new_id("lnk"), token_hash=token_hash(token),
             candidate_id=invitation.candidate_id, application_id=invitation.application_id,
-            purpose="optin", expires_at=invitation.expires_at, created_at=now,
+            purpose="optin", expires_at=ends or invitation.expires_at, created_at=now,
         )
     )  # fmt: skip
     await session.flush()

@@ -1,6 +1,5 @@
 """Whom an event is about: find the person and the application, or make them known."""
 
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,13 +9,16 @@ from sqlalchemy import func
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from domain import vault
+from domain import data_items, vault
 from domain.application import NEVER, OF_PERSON, Application, mapped_source
 from domain.candidate import Candidate
 from domain.company import Company
+from domain.contact import phone_number
 from domain.flows.change_person import merge
+from domain.flows.spread_correction import ask_to_spread
 from domain.ids import new_id
 from domain.ports import Tools
+from domain.retention import first_look
 from domain.store import add_once, find
 
 if TYPE_CHECKING:
@@ -109,7 +111,7 @@ async def person_under(
         return known
     fresh = Candidate(
         company_id=company_id, id=new_id("cnd"), connection_id=connection_id,
-        external_id=external_id, created_at=now,
+        external_id=external_id, review_at=first_look(now), created_at=now,
     )  # fmt: skip
     if await add_once(session, fresh):
         await vault.make_keys(session, tools.sealer, fresh)
@@ -153,20 +155,10 @@ def facts_of(told: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def phone_number(value: str) -> str | None:
-    """A Japanese number in E.164 (domain rules 18); null for what is none."""
-    plain = unicodedata.normalize("NFKC", value).replace("(0)", "")
-    digits = "".join(one for one in plain if one.isdecimal())
-    if plain.strip().startswith("+81"):
-        digits = "0" + digits.removeprefix("81").removeprefix("0")
-    fits = digits[:1] == "0" and digits[1:2] not in {"", "0"} and len(digits) in {10, 11}
-    return f"+81{digits[1:]}" if fits and digits.isascii() else None
-
-
 async def _learn_person(
     session: AsyncSession, tools: Tools, candidate: Candidate, told: Mapping[str, Any]
 ) -> None:
-    """What the candidate corrected stays; what the ATS said before gives way to its news."""
+    """What the candidate corrected or emptied stays; what the ATS said gives way to its news."""
     profile = await vault.profile_of(session, tools.sealer, candidate)
     facts = {name: value for name, value in facts_of(told).items() if value}
     before = profile.get("from_ats") or {}
@@ -174,10 +166,12 @@ async def _learn_person(
         name: value
         for name, value in facts.items()
         if profile.get(name) in (None, "", before.get(name))
+        and name not in (profile.get("cleared") or ())
     }
     updated = {**profile, **unchanged, "from_ats": {**before, **facts}}
     if updated != profile:
         await vault.set_profile(session, tools.sealer, candidate, updated)
+        await ask_to_spread(session, candidate, data_items.changed(profile, updated))
     if candidate.external_id is None:
         candidate.external_id = told["external_id"]
     session.add(candidate)

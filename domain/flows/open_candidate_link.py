@@ -3,8 +3,9 @@
 import re
 import secrets
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from sqlalchemy import or_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
@@ -15,14 +16,19 @@ from domain.application import Application
 from domain.business_days import local_day
 from domain.candidate import Candidate
 from domain.company import Company
-from domain.consent_text import MOST_AGENCIES
+from domain.consent import Consent
+from domain.eligibility import may_be_told_of
+from domain.errors import Conflict
+from domain.flows.invite import invite_again
 from domain.flows.open_account import token_hash
 from domain.ids import new_id
 from domain.invitation import CandidateLink, Invitation
 from domain.ports import Tools
 from domain.store import find
 
-_TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
+TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
+MY_PAGE_LIFE = timedelta(days=180)
+"""Whoever comes later has a fresh link mailed to the address we hold."""
 
 
 @dataclass(frozen=True)
@@ -34,19 +40,40 @@ class Opened:
     candidate: Candidate
     application: Application | None
     invitation: Invitation | None
+    consents: bool = False
+    """Whether a consent of the person stands: their own page stays open as long as that."""
 
     def stands(self, now: datetime) -> str:
-        """What to show: `form`, `declined`, `answered`, `expired`, `erased` or `my_page`."""
+        """What to show: `form`, `declined`, `answered`, `expired`, `erased` or `my_page`.
+
+        Whoever asks for a form again gets a link made after their last answer: it leads to the form
+        although the invitation was answered.
+        """
         if self.candidate.erased_at is not None:
             return "erased"
         if self.link.purpose == "my_page":
-            return "my_page" if self.link.revoked_at is None else "expired"
+            return "my_page" if self._leads_to_page(now) else "expired"
         state = self.invitation.state if self.invitation is not None else "cancelled"
+        if self._made_to_answer_again():
+            return "form" if self.link.revoked_at is None and now < self._ends() else "expired"
         if state == "given":
             return "answered"
         if not self._alive(now):
             return "expired"
         return {"invited": "form", "declined": "declined"}.get(state, "expired")
+
+    def _leads_to_page(self, now: datetime) -> bool:
+        """A link to the own page ends after its time, but never before the last consent does."""
+        over = self.link.expires_at is not None and now >= self.link.expires_at
+        return self.link.revoked_at is None and (self.consents or not over)
+
+    def _made_to_answer_again(self) -> bool:
+        answered_at = self.invitation.answered_at if self.invitation is not None else None
+        return answered_at is not None and self.link.created_at > answered_at
+
+    def _ends(self) -> datetime:
+        assert self.link.expires_at is not None  # every link to a form ends
+        return self.link.expires_at
 
     def _alive(self, now: datetime) -> bool:
         """Whether an invitation's link may still be answered at this moment."""
@@ -56,7 +83,7 @@ class Opened:
 
 async def open_candidate_link(session: AsyncSession, token: str) -> Opened | None:
     """What the token opens, if we ever gave it out. Reads only: mail scanners open every link."""
-    if _TOKEN.fullmatch(token) is None:
+    if TOKEN.fullmatch(token) is None:
         return None
     hashed = token_hash(token)
     async with as_system(session):
@@ -74,20 +101,50 @@ async def open_candidate_link(session: AsyncSession, token: str) -> Opened | Non
 async def new_my_page_link(
     session: AsyncSession, tools: Tools, candidate: Candidate, now: datetime
 ) -> str:
-    """A link to the person's own page. It does not expire; erasure revokes it."""
+    """A link to the person's own page: for 180 days, and while a consent stands (rules 17.6)."""
     token = secrets.token_urlsafe(32)
     session.add(
         CandidateLink(
             company_id=candidate.company_id, id=new_id("lnk"), token_hash=token_hash(token),
             candidate_id=candidate.id, purpose="my_page", created_at=now,
+            expires_at=now + MY_PAGE_LIFE,
         )
     )  # fmt: skip
     await session.flush()
     return f"{tools.public_url}/c/{token}"
 
 
+async def newest_form(
+    session: AsyncSession, tools: Tools, candidate: Candidate, now: datetime
+) -> str | None:
+    """A fresh link to the form for the person's newest application that may be relayed; or nothing.
+
+    For whoever has proven who they are and asks: also after an answer, a withdrawal, or a no.
+    """
+    company = await session.get_one(Company, candidate.company_id)
+    wanted = (
+        select(Application)
+        .where(
+            col(Application.company_id) == company.id,
+            col(Application.candidate_id) == candidate.id,
+            col(Application.outcome) == "rejected",
+        )
+        .order_by(col(Application.id).desc())
+    )
+    for application in (await session.scalars(wanted)).all():
+        try:
+            return await invite_again(session, tools, company, application, now)
+        except Conflict:  # this one may not be relayed
+            continue
+    return None
+
+
 async def agencies_offered(session: AsyncSession, company: Company, now: datetime) -> list[Agency]:
-    """Whom one may choose today: agreement in force, licence valid, in Japan; oldest first."""
+    """Whom one may choose today: agreement in force, licence valid; oldest first.
+
+    All of them: the form shows eight on a screen. One abroad only with what a person must be told
+    of it (個人情報保護法 28).
+    """
     today = local_day(now)
     in_force = select(AgreementVersion.agreement_id).where(
         col(AgreementVersion.company_id) == company.id,
@@ -100,12 +157,11 @@ async def agencies_offered(session: AsyncSession, company: Company, now: datetim
             col(Agreement.company_id) == company.id,
             col(Agreement.state) == "active",
             col(Agreement.id).in_(in_force),
-            col(Agency.country) == "JP",
         )
         .order_by(col(Agreement.created_at), col(Agreement.id))
     )
     found = (await session.scalars(wanted)).all()
-    return [agency for agency in found if agency.may_receive(today)][:MOST_AGENCIES]
+    return [agency for agency in found if agency.may_receive(today) and may_be_told_of(agency)]
 
 
 async def _opened(session: AsyncSession, link: CandidateLink) -> Opened:
@@ -119,4 +175,19 @@ async def _opened(session: AsyncSession, link: CandidateLink) -> Opened:
             col(Invitation.application_id) == link.application_id,
         )
         invitation = (await session.scalars(wanted)).first()
-    return Opened(link, company, candidate, application, invitation)
+    consents = link.purpose == "my_page" and await _consents(session, candidate)
+    return Opened(link, company, candidate, application, invitation, consents)
+
+
+async def _consents(session: AsyncSession, candidate: Candidate) -> bool:
+    """Whether any consent of the person stands, under this record or one merged into it."""
+    merged = select(Candidate.id).where(
+        col(Candidate.company_id) == candidate.company_id,
+        col(Candidate.merged_into_id) == candidate.id,
+    )
+    wanted = select(Consent.id).where(
+        col(Consent.company_id) == candidate.company_id,
+        col(Consent.state) == "given",
+        or_(col(Consent.candidate_id) == candidate.id, col(Consent.candidate_id).in_(merged)),
+    )
+    return (await session.scalars(wanted.limit(1))).first() is not None

@@ -11,7 +11,7 @@ from sqlmodel import col, select
 
 from domain import consent_text, data_items, vault
 from domain.application import Application
-from domain.business_days import JST, local_day, long_date
+from domain.business_days import JST, calendar_of, local_day, long_date
 from domain.candidate import Candidate
 from domain.company import Company
 from domain.consent import (
@@ -22,20 +22,25 @@ from domain.consent import (
     advance,
     expires_at,
     last_day,
+    renew_ask_at,
 )
 from domain.consent_text import FOLLOWUP, GRACE_MINUTES, Statement
+from domain.eligibility import birth_date_of, failing_now
 from domain.errors import Gone, Invalid
 from domain.flows.announce import announce
 from domain.flows.append_consent_event import append, lock_candidate
 from domain.flows.ask_candidate import plan_questions
 from domain.flows.leave_note import note_for_vendor
 from domain.flows.open_candidate_link import Opened, new_my_page_link
+from domain.flows.spread_correction import spread_correction
 from domain.flows.write_mail import write_to_candidate
+from domain.guardian import GuardianConsent
 from domain.ids import new_id
 from domain.invitation import Invitation
 from domain.invitation import advance as advance_invitation
-from domain.ports import Tools
+from domain.ports import Holidays, Tools
 from domain.relay import Relay, is_open
+from domain.sources import allowed_sources
 from domain.store import add_once, lock
 
 _BROWSERS = ("Edg", "Firefox", "OPR", "Chrome", "Safari")
@@ -54,6 +59,12 @@ class Answer:
     address: str = ""
     """The network address the answer came from; kept as a keyed hash only."""
     user_agent: str = ""
+    identity_check: str = "mail_link"
+    """How the person was known: by the link in a mail, or by a code mailed as well."""
+    channel: str = "web"
+    method: str = "web_form"
+    actor: str = "candidate"
+    """The person; or who recorded what the person gave on paper."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +73,13 @@ class _Case:
 
     company: Company
     candidate: Candidate
-    application: Application
-    invitation: Invitation
+    application: Application | None
+    invitation: Invitation | None
+    """None where a standing consent is renewed: it needs no invitation."""
     text: ConsentText
     statement: Statement
     evidence: dict[str, Any]
+    holidays: Holidays
 
 
 def check_choices(statement: Statement, choices: Mapping[str, Sequence[str]]) -> None:
@@ -99,15 +112,21 @@ async def give(
 ) -> bool:
     """Record a consent per agency chosen and queue its relay. False: recorded before.
 
-    Raises what `check_choices` raises, and `Gone` (`invitation_answered`, `invitation_expired`).
+    Raises what `check_choices` raises, and `Gone` (`invitation_answered`, `invitation_expired`;
+    `not_eligible`: what made the person eligible has changed since the invitation).
     """
     check_choices(statement, answer.choices)
     case = await _case(session, tools, opened, statement, answer, now=now)
     if case is None:
         return False
-    await _correct(session, tools, case.candidate, answer.corrections)
+    assert case.application is not None
+    assert case.invitation is not None
+    await _still_eligible(session, tools, case, now)
+    await _correct(session, tools, case.candidate, answer.corrections, now)
     given = [
-        await _consent_to(session, case, agency_id, data_items.in_order(items), now)
+        await _consent_to(
+            session, case, agency_id, data_items.in_order(items), case.application.id, now=now
+        )
         for agency_id, items in answer.choices.items()
     ]
     if answer.followup:
@@ -119,6 +138,52 @@ async def give(
     )  # fmt: skip
     await _receipt(session, tools, case, given, followup=answer.followup, now=now)
     return True
+
+
+async def renew(
+    session: AsyncSession,
+    tools: Tools,
+    opened: Opened,
+    statement: Statement,
+    answer: Answer,
+    *,
+    now: datetime,
+) -> bool:
+    """Go on with consents that stand, from the person's own page. False: recorded before.
+
+    The same items make `renewed`, others `items_changed`. Raises what `check_choices` raises, and
+    `Gone` (`consent_ended`) for an agency whose consent stands no longer.
+    """
+    candidate = await lock_candidate(session, opened.company.id, opened.candidate.id)
+    if await recorded(session, candidate, answer.submission_id):
+        return False
+    check_choices(statement, answer.choices)
+    standing = await _standing(session, candidate, answer.choices, now)
+    case = await _case_of(
+        session, tools, opened, candidate, statement=statement, answer=answer, now=now
+    )
+    case.evidence["guardian_consent_id"] = await _guardian_consent(session, candidate)
+    given = [
+        await _consent_to(
+            session, case, agency_id, data_items.in_order(items),
+            standing[agency_id].application_id, now=now,
+        )
+        for agency_id, items in answer.choices.items()
+    ]  # fmt: skip
+    await _receipt(session, tools, case, given, followup=False, now=now)
+    return True
+
+
+async def _standing(
+    session: AsyncSession, candidate: Candidate, choices: Mapping[str, Sequence[str]], now: datetime
+) -> dict[str, Consent]:
+    found = {}
+    for agency_id in choices:
+        consent = await _consent_with(session, candidate, agency_id)
+        if consent is None or consent.state != "given" or now >= consent.expires_at:
+            raise Gone(code="consent_ended")
+        found[agency_id] = consent
+    return found
 
 
 async def decline(
@@ -135,7 +200,10 @@ async def decline(
     Raises `Gone` (`invitation_answered`, `invitation_expired`).
     """
     case = await _case(session, tools, opened, statement, answer, now=now)
-    if case is None or case.invitation.state == "declined":
+    if case is None:
+        return False
+    assert case.invitation is not None
+    if case.invitation.state == "declined":
         return False
     await append(session, case.candidate, "declined", now, **case.evidence)
     _answered(session, case.invitation, "decline", now)
@@ -154,7 +222,7 @@ async def _case(
     """Lock what the answer is about; null when this very answer was recorded before."""
     company_id = opened.company.id
     candidate = await lock_candidate(session, company_id, opened.candidate.id)
-    if await _recorded(session, candidate, answer.submission_id):
+    if await recorded(session, candidate, answer.submission_id):
         return None
     if opened.invitation is None or opened.application is None:
         raise Gone(code="invitation_expired")
@@ -164,24 +232,72 @@ async def _case(
     )
     if stands not in {"form", "declined"}:
         raise Gone(code=f"invitation_{'answered' if stands == 'answered' else 'expired'}")
-    text = await _keep_text(session, company_id, statement, now)
+    return await _case_of(
+        session, tools, opened, candidate,
+        statement=statement, answer=answer, invitation=invitation, now=now,
+    )  # fmt: skip
+
+
+async def _case_of(
+    session: AsyncSession,
+    tools: Tools,
+    opened: Opened,
+    candidate: Candidate,
+    *,
+    statement: Statement,
+    answer: Answer,
+    now: datetime,
+    invitation: Invitation | None = None,
+) -> _Case:
+    text = await _keep_text(session, candidate.company_id, statement, now)
     evidence = {
-        "application_id": opened.application.id,
         "text_id": text.id,
         "text_sha256": text.sha256,
         "shown": statement.agency_ids,
         "locale": statement.locale,
-        "method": "web_form",
-        "ip_hash": _hashed(tools, candidate, answer.address),
+        "method": answer.method,
+        "channel": answer.channel,
+        "actor": answer.actor,
+        "identity_check": answer.identity_check,
+        "ip_hash": await _hashed(session, tools, candidate, answer.address),
         "user_agent_family": browser(answer.user_agent),
         "submission_id": answer.submission_id,
     }
+    if invitation is not None:
+        evidence["application_id"] = invitation.application_id
     return _Case(
-        opened.company, candidate, opened.application, invitation, text, statement, evidence
+        opened.company, candidate, opened.application, invitation, text, statement, evidence,
+        tools.holidays,
+    )  # fmt: skip
+
+
+async def _still_eligible(session: AsyncSession, tools: Tools, case: _Case, now: datetime) -> None:
+    assert case.application is not None
+    born = birth_date_of(await vault.profile_of(session, tools.sealer, case.candidate))
+    today = local_day(now)
+    sources = await allowed_sources(session, case.company, today)
+    failing = failing_now(sources, case.application, case.candidate, born, today)
+    if failing:
+        raise Gone(", ".join(failing), code="not_eligible")
+    case.evidence["guardian_consent_id"] = await _guardian_consent(session, case.candidate)
+
+
+async def _guardian_consent(session: AsyncSession, candidate: Candidate) -> str | None:
+    """The guardian's word a minor's consent rests on; null for whoever needs none."""
+    wanted = (
+        select(GuardianConsent.id)
+        .where(
+            col(GuardianConsent.company_id) == candidate.company_id,
+            col(GuardianConsent.candidate_id) == candidate.id,
+            col(GuardianConsent.revoked_at).is_(None),
+        )
+        .order_by(col(GuardianConsent.id).desc())
     )
+    return (await session.scalars(wanted)).first()
 
 
-async def _recorded(session: AsyncSession, candidate: Candidate, submission_id: str) -> bool:
+async def recorded(session: AsyncSession, candidate: Candidate, submission_id: str) -> bool:
+    """Whether this very answer was recorded before: a form that is sent twice counts once."""
     wanted = select(ConsentEvent.id).where(
         col(ConsentEvent.company_id) == candidate.company_id,
         col(ConsentEvent.candidate_id) == candidate.id,
@@ -208,29 +324,44 @@ async def _keep_text(
 
 
 async def _correct(
-    session: AsyncSession, tools: Tools, candidate: Candidate, facts: Mapping[str, str]
+    session: AsyncSession,
+    tools: Tools,
+    candidate: Candidate,
+    facts: Mapping[str, str],
+    now: datetime,
 ) -> None:
+    """Take over what the person put right; agencies that hold it otherwise are told."""
     before = await vault.profile_of(session, tools.sealer, candidate)
     after = data_items.corrected(before, facts)
     if after != before:
         await vault.set_profile(session, tools.sealer, candidate, after)
+        items = data_items.changed(before, after)
+        await spread_correction(session, tools, candidate, items, now)
 
 
 async def _consent_to(
-    session: AsyncSession, case: _Case, agency_id: str, items: list[str], now: datetime
+    session: AsyncSession,
+    case: _Case,
+    agency_id: str,
+    items: list[str],
+    application_id: str,
+    *,
+    now: datetime,
 ) -> Consent:
     """One agency: the event, the current row, the relay that carries it out."""
     consent = await _consent_with(session, case.candidate, agency_id)
     kind = _kind(consent, items)
     ends = expires_at(now, case.company.consent_months)
+    evidence = {**case.evidence, "application_id": application_id}
     event = await append(
         session, case.candidate, kind, now, agency_id=agency_id, items=items, expires_at=ends,
-        recipient=case.statement.recipient(agency_id), **case.evidence,
+        recipient=case.statement.recipient(agency_id),
+        cross_border_basis=case.statement.basis(agency_id), **evidence,
     )  # fmt: skip
     if consent is None:
         consent = Consent(
             company_id=case.company.id, id=new_id("cns"), candidate_id=case.candidate.id,
-            agency_id=agency_id, application_id=case.application.id, state="invited",
+            agency_id=agency_id, application_id=application_id, state="invited",
             event_id=event.id, text_id=case.text.id, given_at=now, expires_at=ends,
             provision_not_before=now + GRACE,
         )  # fmt: skip
@@ -239,7 +370,9 @@ async def _consent_to(
     consent.state = advance(consent.state, kind)
     consent.event_id, consent.text_id, consent.items = event.id, case.text.id, items
     consent.given_at, consent.expires_at, consent.withdrawn_at = now, ends, None
-    consent.application_id = case.application.id
+    consent.application_id, consent.superseded_by = application_id, None
+    calendar = calendar_of(case.company.calendar, case.holidays)
+    consent.renew_ask_at, consent.renewal_asked_at = renew_ask_at(calendar, ends), None
     session.add(consent)
     await session.flush()
     await _relay_for(session, consent, now)
@@ -305,7 +438,9 @@ async def _ask_later(
 
     A relay that is at work already is asked about from here on; another one when it is forwarded.
     """
-    evidence = {**case.evidence, "items": [FOLLOWUP], "method": "followup_box"}
+    evidence = {
+        **case.evidence, "items": [FOLLOWUP], "method": "followup_box", "purpose_code": FOLLOWUP,
+    }  # fmt: skip
     event = await append(session, case.candidate, "given", now, **evidence)
     wanted = select(Relay).where(
         col(Relay.company_id) == case.company.id,
@@ -367,8 +502,13 @@ def _as_shown(statement: Statement, consent: Consent) -> dict[str, Any]:
     }
 
 
-def _hashed(tools: Tools, candidate: Candidate, value: str) -> str:
-    return tools.sealer.blind("consent-evidence", f"{candidate.id}:{value}").hex() if value else ""
+async def _hashed(session: AsyncSession, tools: Tools, candidate: Candidate, value: str) -> str:
+    """Under the person's own record key: once that is destroyed, nobody can try addresses."""
+    if not value:
+        return ""
+    return await vault.blind(
+        session, tools.sealer, candidate, "record", value, what="consent-evidence"
+    )
 
 
 def browser(user_agent: str) -> str:

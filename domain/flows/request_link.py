@@ -1,7 +1,6 @@
-"""Somebody asks for a link by mail: the address is the proof. The answer tells nobody anything.
+"""The holder of an old link asks for a new one. It goes to the address we hold: that is the proof.
 
-Whether an address is known is never said; what happens is only a mail to that address, at most one
-an hour.
+At most one an hour of each kind.
 """
 
 from datetime import datetime, timedelta
@@ -12,16 +11,10 @@ from sqlmodel import col, select
 
 from domain import consent_text, data_items, vault
 from domain.access import as_company, as_system
-from domain.application import Application
-from domain.business_days import long_date
 from domain.candidate import Candidate
 from domain.company import Company
-from domain.consent import last_day
-from domain.eligibility import failing_reasons
-from domain.errors import Conflict
 from domain.flows.append_consent_event import lock_candidate
-from domain.flows.invite import invitation_of, invite
-from domain.flows.open_candidate_link import new_my_page_link
+from domain.flows.open_candidate_link import new_my_page_link, newest_form
 from domain.flows.write_mail import language, write_to_candidate
 from domain.notice import Mail
 from domain.ports import Tools
@@ -42,27 +35,6 @@ async def company_by_slug(session: AsyncSession, slug: str) -> Company | None:
     return await session.get_one(Company, found)
 
 
-async def request_optin_link(
-    session: AsyncSession, tools: Tools, company: Company, email: str, now: datetime
-) -> bool:
-    """Mail a link to the form if this is the address of somebody who may be relayed."""
-    for candidate in await _with_address(session, tools, company, email):
-        application = await _eligible(session, company, candidate, now)
-        if application is None or await _asked_lately(session, candidate, "join_proof", now):
-            continue
-        try:
-            url = await invite(session, tools, company, application, now)
-        except Conflict:  # answered before: the receipt mail has the way to the person's own page
-            continue
-        invitation = await invitation_of(session, application)
-        assert invitation is not None
-        ends = long_date(last_day(invitation.expires_at), language(candidate.locale))
-        facts = {"optin_url": url, "optin_expires_on": ends}
-        await _mail(session, tools, company, candidate, template="join_proof", facts=facts, now=now)
-        return True
-    return False
-
-
 async def request_my_page_link(
     session: AsyncSession, tools: Tools, company: Company, candidate: Candidate, now: datetime
 ) -> bool:
@@ -79,40 +51,25 @@ async def request_my_page_link(
     return True
 
 
-async def _with_address(
-    session: AsyncSession, tools: Tools, company: Company, email: str
-) -> list[Candidate]:
-    hashed = tools.sealer.blind("email", email.strip().lower())
-    wanted = (
-        select(Candidate)
-        .where(
-            col(Candidate.company_id) == company.id,
-            col(Candidate.email_hmac) == hashed,
-            col(Candidate.erased_at).is_(None),
-        )
-        .order_by(col(Candidate.id).desc())
-        .with_for_update(key_share=True)
-    )
-    return list((await session.scalars(wanted)).all())
+async def request_form_link(
+    session: AsyncSession, tools: Tools, company: Company, candidate: Candidate, now: datetime
+) -> bool:
+    """Mail a new link to the form to the address we hold: for whoever wants to answer again.
 
-
-async def _eligible(
-    session: AsyncSession, company: Company, candidate: Candidate, now: datetime
-) -> Application | None:
-    """The newest rejected application that may be relayed."""
-    wanted = (
-        select(Application)
-        .where(
-            col(Application.company_id) == company.id,
-            col(Application.candidate_id) == candidate.id,
-            col(Application.outcome) == "rejected",
-        )
-        .order_by(col(Application.id).desc())
+    Somebody who may not be relayed any more gets the link to their own page instead.
+    """
+    candidate = await lock_candidate(session, company.id, candidate.id)
+    if candidate.erased_at is not None or candidate.email_hmac is None:
+        return False
+    if await _asked_lately(session, candidate, "form_link", now):
+        return False
+    url = await newest_form(session, tools, candidate, now)
+    if url is None:
+        return await request_my_page_link(session, tools, company, candidate, now)
+    await _mail(
+        session, tools, company, candidate, template="form_link", facts={"optin_url": url}, now=now
     )
-    for application in (await session.scalars(wanted)).all():
-        if not await failing_reasons(session, company, application, now):
-            return application
-    return None
+    return True
 
 
 async def _asked_lately(

@@ -35,6 +35,8 @@ PLACES = (
     Place("import_part", "sealed", "'import-part:' || import_id || ':' || part", "company"),
     Place("adjustment", "note", "'adjustment:' || id", "company"),
     Place("attestation", "manager", "'attestation:' || id", "company"),
+    Place("join_request", "sealed", "'join:' || id", "company"),
+    Place("incident", "items", "'incident:' || id", "company"),
     Place("dispute_note", "sealed", "'dispute-note:' || id", "company"),
     Place("webhook_endpoint", "secrets", "'webhook:' || id", "agency"),
     Place("mail", "sealed", "'mail:' || id", "either"),

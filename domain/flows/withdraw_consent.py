@@ -21,7 +21,7 @@ from domain.flows.announce import announce
 from domain.flows.append_consent_event import append, lock_candidate
 from domain.flows.count_relay import uncount_relay
 from domain.flows.leave_note import note_for_vendor
-from domain.flows.open_candidate_link import new_my_page_link
+from domain.flows.open_candidate_link import new_my_page_link, newest_form
 from domain.flows.watch_relay import note_word
 from domain.flows.write_mail import language, write_to_candidate
 from domain.ids import new_id
@@ -32,6 +32,8 @@ from domain.store import add_once, find, lock
 
 ACKNOWLEDGE_DAYS = 3
 """Business days an agency has to say that it has stopped (domain rules 5.5)."""
+WITHDRAWABLE = frozenset({"given", "expired", "superseded"})
+"""What an agency got before a consent ended by itself is stopped as well when the person asks."""
 
 
 async def withdraw(
@@ -52,7 +54,7 @@ async def withdraw(
     for number in await records_of(session, candidate):
         record = await lock_candidate(session, candidate.company_id, number)
         for consent in await consents_of(session, record, agency_ids):
-            if consent.state in {"given", "expired"}:
+            if consent.state in WITHDRAWABLE:
                 await end(session, record, consent, now, channel=channel, method="withdrawal_form")
                 await stop_relays(session, tools, company, consent, "withdrawn", now=now)
                 ended.append(consent)
@@ -63,7 +65,7 @@ async def withdraw(
         )  # fmt: skip
     if ended:
         await _confirm(session, tools, company, candidate, ended, now=now)
-    return [consent.agency_id for consent in ended]
+    return list(dict.fromkeys(consent.agency_id for consent in ended))
 
 
 async def records_of(session: AsyncSession, candidate: Candidate) -> list[str]:
@@ -94,6 +96,64 @@ async def expire(
     )  # fmt: skip
     consent.state = advance(consent.state, "expired")
     session.add(consent)
+    await _let_go(session, consent, now)
+
+
+async def supersede(
+    session: AsyncSession,
+    tools: Tools,
+    consent: Consent,
+    now: datetime,
+    *,
+    why: str,
+    by: str | None = None,
+) -> None:
+    """A consent carries nothing more, because what it was given for is not what it was.
+
+    `why`: `recipient_changed`, `text_ended` (the person is asked anew, once) or `merged` (`by`: the
+    consent of the same person that stands in its place). The caller holds the person's lock.
+    """
+    if consent.state != "given":
+        return
+    candidate = await session.get_one(Candidate, (consent.company_id, consent.candidate_id))
+    await append(
+        session, candidate, "superseded", now, agency_id=consent.agency_id,
+        application_id=consent.application_id, text_id=consent.text_id, items=consent.items,
+        locale=candidate.locale, method=why, channel="system", identity_check="none",
+        superseded_by=by,
+    )  # fmt: skip
+    consent.state, consent.superseded_by = advance(consent.state, "superseded"), by
+    session.add(consent)
+    await _let_go(session, consent, now)
+    if by is None:
+        await _ask_anew(session, tools, candidate, consent, now)
+
+
+async def invalidate(
+    session: AsyncSession, tools: Tools, consent: Consent, now: datetime, *, actor: str
+) -> None:
+    """What was recorded as a consent was none: an officer found the evidence wrong.
+
+    It ends, and whoever received anything is told to stop. The officer writes to the person: the
+    ready-made words would say that it was their wish. The caller holds the person's lock.
+    """
+    if consent.state != "given":
+        return
+    company = await session.get_one(Company, consent.company_id)
+    candidate = await session.get_one(Candidate, (consent.company_id, consent.candidate_id))
+    await append(
+        session, candidate, "invalidated", now, agency_id=consent.agency_id,
+        application_id=consent.application_id, text_id=consent.text_id, items=consent.items,
+        locale=candidate.locale, method="officer", channel="dashboard", identity_check="none",
+        actor=actor,
+    )  # fmt: skip
+    consent.state, consent.withdrawn_at = advance(consent.state, "invalidated"), now
+    session.add(consent)
+    await stop_relays(session, tools, company, consent, "withdrawn", now=now)
+
+
+async def _let_go(session: AsyncSession, consent: Consent, now: datetime) -> None:
+    """The relays of a consent that ended by itself end with it; the agencies hear of it."""
     for relay in await relays_of(session, consent):
         state = advance_relay(relay.state, "expired")
         if state != relay.state:
@@ -101,6 +161,38 @@ async def expire(
             await _note(session, relay, "expired", "system", now)
             await note_word(session, relay, now)
             await announce(session, relay, "relay.updated", now)
+
+
+async def _ask_anew(
+    session: AsyncSession, tools: Tools, candidate: Candidate, consent: Consent, now: datetime
+) -> None:
+    """One mail: why nothing more is handed over, and the way to a new consent, if wanted."""
+    company = await session.get_one(Company, consent.company_id)
+    agency = await session.get_one(Agency, consent.agency_id)
+    profile = await vault.profile_of(session, tools.sealer, candidate)
+    if not profile.get("email"):
+        return
+    locale = language(candidate.locale)
+    await session.flush()
+    await write_to_candidate(
+        session,
+        tools,
+        company,
+        candidate,
+        profile,
+        about=f"superseded:{consent.id}:{consent.event_id}",
+        template="consent_superseded",
+        values={
+            "name": data_items.full_name(profile),
+            "company_name": consent_text.named(company, locale),
+            "agency_name": consent_text.named(agency, locale),
+            "ended_on": long_date(local_day(now), locale),
+            "form": await newest_form(session, tools, candidate, now),
+            "my_page": await new_my_page_link(session, tools, candidate, now),
+            "privacy_contact": company.privacy_contact,
+        },
+        now=now,
+    )
 
 
 async def end(
@@ -182,22 +274,29 @@ async def _is_news(
         col(Provision.company_id) == relay.company_id, col(Provision.relay_id) == relay.id
     )
     if (await session.scalars(provided)).first() is not None:
-        return await _stop_notice(session, tools, company, relay, kind, now=now)
+        return await write_stop(session, tools, company, relay, kind, now=now)
     return kind == "erased" or relay.state != "withdrawn"
 
 
-async def _stop_notice(
-    session: AsyncSession, tools: Tools, company: Company, relay: Relay, kind: str, *, now: datetime
+async def write_stop(
+    session: AsyncSession,
+    tools: Tools,
+    company: Company,
+    relay: Relay,
+    kind: str,
+    *,
+    now: datetime,
+    version: int = 0,
 ) -> bool:
-    """Written once per relay and kind: true when this call wrote it."""
+    """Ask the agency for its word, once per relay, kind and `version` (of a correction)."""
     calendar = calendar_of(company.calendar, tools.holidays)
     due = after(calendar, local_day(now), ACKNOWLEDGE_DAYS)
     return await add_once(
         session,
         StopNotice(
             company_id=relay.company_id, id=new_id("stp"), agency_id=relay.agency_id,
-            relay_id=relay.id, candidate_id=relay.candidate_id, kind=kind, due_on=due,
-            look_at=due_before(due), created_at=now,
+            relay_id=relay.id, candidate_id=relay.candidate_id, kind=kind, version=version,
+            due_on=due, look_at=due_before(due), created_at=now,
         ),
     )  # fmt: skip
 
@@ -240,8 +339,9 @@ async def _confirm(
             "name": data_items.full_name(profile),
             "company_name": consent_text.named(company, locale),
             "withdrawn_on": long_date(local_day(now), locale),
-            "agencies": [await _told(session, consent, locale) for consent in ended],
+            "agencies": [await _told(session, group, locale) for group in _by_agency(ended)],
             "acknowledge_days": ACKNOWLEDGE_DAYS,
+            "form": await newest_form(session, tools, candidate, now),
             "my_page": await new_my_page_link(session, tools, candidate, now),
             "privacy_contact": company.privacy_contact,
         },
@@ -249,7 +349,18 @@ async def _confirm(
     )
 
 
-async def _told(session: AsyncSession, consent: Consent, locale: str) -> dict[str, object]:
-    agency = await session.get_one(Agency, consent.agency_id)
-    reached = any(relay.forwarded_at is not None for relay in await relays_of(session, consent))
+def _by_agency(ended: Sequence[Consent]) -> list[list[Consent]]:
+    """The consents of each agency: after a merge there may be more than one."""
+    found: dict[str, list[Consent]] = {}
+    for consent in ended:
+        found.setdefault(consent.agency_id, []).append(consent)
+    return list(found.values())
+
+
+async def _told(
+    session: AsyncSession, consents: Sequence[Consent], locale: str
+) -> dict[str, object]:
+    agency = await session.get_one(Agency, consents[0].agency_id)
+    relays = [relay for consent in consents for relay in await relays_of(session, consent)]
+    reached = any(relay.forwarded_at is not None for relay in relays)
     return {"name": consent_text.named(agency, locale), "told": reached}

@@ -32,7 +32,7 @@ ORDER BY (c.state = 'given') DESC, a.name, c.id
 """)
 _PROVISIONS = text("""
 SELECT p.consent_id, p.id, p.recipient_name, p.items, p.channel, p.provided_at, p.last_provided_at,
-       p.retention_until
+       p.retention_until, p.use_until
 FROM provision p
 WHERE p.company_id = :company AND p.candidate_id IN (
   SELECT id FROM candidate
@@ -100,6 +100,7 @@ class Provided:
     provided_at: datetime
     last_provided_at: datetime
     retention_until: date
+    use_until: datetime | None
 
 
 @dataclass(frozen=True)

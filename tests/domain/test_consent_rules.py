@@ -1,7 +1,9 @@
 """Consent without a database: states, dates, the chain, the statement, the form."""
 
 import dataclasses
-from datetime import UTC, date, datetime, timedelta
+import json
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,24 +14,31 @@ from starlette.datastructures import FormData
 from api import candidate_form
 from domain import consent_text, data_items
 from domain.agency import Agency
+from domain.business_days import at, calendar_of, due_before
 from domain.canonical import canon
-from domain.company import Company
+from domain.company import DEFAULT_CALENDAR, Company
 from domain.consent import (
     EVENTS,
+    FORM,
     GENESIS,
     NEXT,
+    PURPOSE,
     STATES,
+    WORD,
     ConsentEvent,
     advance,
     broken_at,
     expires_at,
     last_day,
+    renew_ask_at,
 )
 from domain.errors import Invalid, StepNotAllowed
 from domain.flows.record_consent import browser, check_choices
+from integrations.calendars import JapaneseHolidays
 from tests.factories import AGENCY, COMPANY
 
 NOW = datetime(2026, 6, 2, 1, 0, tzinfo=UTC)
+FIXTURES = Path(__file__).parents[1] / "fixtures"
 
 
 def company(**facts: Any) -> Company:
@@ -79,6 +88,54 @@ def test_an_event_has_the_hash_it_always_had():
     assert event(1, GENESIS).hash == (
         "2d4162898433f808b19dd5d07536e5c37ff43ec2fe8fc3bb85329639f6f69b18"
     )  # fmt: skip
+
+
+def test_an_event_of_the_second_form_has_the_hash_it_always_had():
+    made = event(1, GENESIS, form=FORM, actor="candidate", purpose_code=PURPOSE)
+
+    assert made.hash == "29afb088b371f171e035805776e0448b03f8798ad9662a9901044dc4daf95a3a"
+
+
+@given(st.lists(st.sampled_from([WORD, FORM]), min_size=1, max_size=6))
+def test_events_of_both_forms_make_one_chain(forms):
+    made: list[ConsentEvent] = []
+    for seq, form in enumerate(forms, start=1):
+        made.append(event(seq, made[-1].hash if made else GENESIS, form=form, actor="system"))
+
+    assert broken_at(made) is None
+
+
+@pytest.mark.parametrize(
+    ("fact", "value"),
+    [
+        ("actor", "usr_1"), ("purpose_code", "followup"), ("guardian_consent_id", "grd_2"),
+        ("cross_border_basis", None), ("superseded_by", "cns_9"), ("form", WORD),
+    ],
+)  # fmt: skip
+def test_what_the_second_form_covers_cannot_be_changed(fact, value):
+    made = event(
+        1, GENESIS, form=FORM, actor="candidate", purpose_code=PURPOSE, guardian_consent_id="grd_1",
+        cross_border_basis="consent_28",
+    )  # fmt: skip
+    setattr(made, fact, value)
+
+    assert broken_at([made]) == 1
+
+
+@pytest.mark.parametrize(
+    ("ends_on", "asked_on"),
+    [
+        (date(2026, 12, 2), date(2026, 11, 19)),  # Thursday
+        (date(2026, 12, 12), date(2026, 11, 30)),  # Sunday the 29th: the Monday after
+        (date(2027, 1, 15), date(2027, 1, 4)),  # the company is closed over the new year
+    ],
+)
+def test_the_one_question_comes_two_weeks_before_the_end_in_the_office(ends_on, asked_on):
+    calendar = calendar_of(DEFAULT_CALENDAR, JapaneseHolidays())
+
+    asked = renew_ask_at(calendar, due_before(ends_on))
+
+    assert asked == at(asked_on, time(10))
 
 
 def test_a_whole_chain_fits():
@@ -214,14 +271,28 @@ def test_the_same_statement_has_the_same_hash_and_any_other_another():
 
 def test_the_statement_has_the_hash_it_always_had():
     assert statement().sha256 == (
-        "538093733116257486b08342d05ceeb50580674d60af49779964b629794fab34"
+        "007d212deedbf4b9fc4cf17c4f7c5ee133234c7b2d0e912480f02e4e571bcc80"
     )  # fmt: skip
 
 
-def test_a_statement_of_the_version_before_still_has_its_hash_and_can_be_read():
-    content = {
-        key: value for key, value in statement().content.items() if not key.startswith("followup")
-    }
+def before() -> dict[str, Any]:
+    """A statement as people read it in the version before."""
+    return json.loads((FIXTURES / "consent-text-2025-10.json").read_text("utf-8"))
+
+
+def test_a_statement_of_an_earlier_version_still_has_its_hash_and_can_be_read():
+    content = before()
+
+    assert consent_text.hash_of(content) == (
+        "538093733116257486b08342d05ceeb50580674d60af49779964b629794fab34"
+    )
+    consent_text.check(content)
+    for key, _ in consent_text.headings(content):
+        assert consent_text.said(content, key) in consent_text.as_text(content)
+
+
+def test_a_statement_of_the_first_version_still_has_its_hash_and_can_be_read():
+    content = {key: value for key, value in before().items() if not key.startswith("followup")}
     content["headings"] = {
         key: value for key, value in content["headings"].items() if key != "followup"
     }
@@ -231,6 +302,66 @@ def test_a_statement_of_the_version_before_still_has_its_hash_and_can_be_read():
         "08f7d88c83eac64c0ab9d69eb127b2ba0cdd6a86965dc6ad6b8102b837e8fbb9"
     )
     assert content["purpose"] in consent_text.as_text(content)
+
+
+@pytest.mark.parametrize(
+    ("locale", "once", "apart"),
+    [
+        ("ja", "更新のご希望を一度だけお伺いします", "これとは別に、法令に基づき3年間"),
+        ("en", "we ask you once whether you would like to go on", "kept for three years"),
+    ],
+)
+def test_the_statement_promises_one_question_and_says_how_long_what_is_kept(locale, once, apart):
+    content = consent_text.build(
+        company(retention_months=7), [agency()], data_items.DEFAULT, locale
+    ).content
+
+    assert once in content["validity"]
+    assert apart in content["retention"]
+    assert ("7か月" if locale == "ja" else "7 months") in content["retention"]
+    assert ("30日" if locale == "ja" else "30 days") in content["retention"]
+
+
+ABROAD: dict[str, Any] = {
+    "basis": "consent_28",
+    "ja": {"country": "シンガポール", "regime": "個人情報保護法(PDPA)", "measures": "同等の措置"},
+    "en": {"country": "Singapore", "regime": "PDPA", "measures": "equivalent measures"},
+}
+
+
+@pytest.mark.parametrize(("locale", "country"), [("ja", "シンガポール"), ("en", "Singapore")])
+def test_a_recipient_abroad_is_shown_with_its_country_its_law_and_what_it_does(locale, country):
+    far = agency(2, country="SG", cross_border=ABROAD)
+    made = consent_text.build(company(), [agency(), far], data_items.DEFAULT, locale)
+
+    assert "cross_border" not in statement(locale).content
+    for fact in (country, ABROAD[locale]["regime"], ABROAD[locale]["measures"]):
+        assert fact in made.content["cross_border"]
+    assert made.content["cross_border"] in consent_text.as_text(made.content)
+    assert "cross_border" in dict(consent_text.headings(made.content))
+    assert (made.basis("agy_1"), made.basis("agy_2")) == (None, "consent_28")
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [{"basis": "handshake"}, {"basis": None}, {"en": None}, {"ja": {**ABROAD["ja"], "regime": ""}}],
+)
+def test_a_recipient_abroad_without_every_word_on_it_is_not_shown(missing):
+    far = agency(country="SG", cross_border={**ABROAD, **missing})
+    with pytest.raises(Invalid) as refused:
+        consent_text.build(company(), [far], data_items.DEFAULT, "ja")
+
+    assert refused.value.code == "cross_border_basis_missing"
+
+
+def test_a_statement_with_a_recipient_abroad_is_incomplete_without_the_words_on_it():
+    far = agency(country="SG", cross_border=ABROAD)
+    content = consent_text.build(company(), [far], data_items.DEFAULT, "ja").content
+    del content["cross_border"]
+    with pytest.raises(Invalid) as refused:
+        consent_text.check(content)
+
+    assert refused.value.detail == "cross_border"
 
 
 @pytest.mark.parametrize("locale", ["ja", "en"])
@@ -293,8 +424,8 @@ def test_only_items_with_something_in_them_are_offered_besides_the_default_set()
     profile = {"birth_date": "1998-04-05", "skills": "", "family_name": "試験"}
 
     assert data_items.offered(profile, job_title="法人営業", stage="") == [
-        "name", "name_kana", "email", "phone", "birth_date", "desired_job", "applied_job_title",
-        "origin_company_name",
+        "name", "name_kana", "email", "phone", "birth_date", "desired_job", "desired_location",
+        "desired_salary", "available_from", "applied_job_title", "origin_company_name",
     ]  # fmt: skip
 
 

@@ -219,9 +219,9 @@ async def test_corrections_are_kept_and_found_again(person):
     assert (profile["display_name"], profile["family_name"], profile["given_name"]) == (
         "試験 はな子", "試験", "はな子",
     )  # fmt: skip
-    assert (profile["phone"], profile["desired_job"]) == ("03-1234-5678", "経理")
+    assert (profile["phone"], profile["desired_job"]) == ("+81312345678", "経理")
     assert profile["name_kana"] is None
-    assert hashed == person.runtime.tools.sealer.blind("phone", "03-1234-5678")
+    assert hashed == person.runtime.tools.sealer.blind("phone", "+81312345678")
 
 
 async def test_a_withdrawal_in_the_grace_tells_the_agency_nothing(person):

@@ -21,7 +21,6 @@ from sqlalchemy import table as sql_table
 from sqlalchemy.exc import DBAPIError
 
 from api import logs
-from api.demo.visitor import _Forms
 from api.runtime import Runtime
 from domain.application import Application
 from domain.relay import Relay
@@ -30,6 +29,7 @@ from tests.conftest import forward
 from tests.consents import Person
 from tests.deliveries import Ats, interview, rejection
 from tests.factories import World, make_world, work
+from tests.own_page import Visitor
 from tests.relays import receiver
 
 pytestmark = pytest.mark.anyio
@@ -181,9 +181,10 @@ async def _erase(runtime: Runtime, client: AsyncClient, world: World) -> None:
     mails = await mailbox(runtime, world.company.id, EMAIL)
     receipt = next(mail for mail in mails if "控え" in mail["subject"])
     path = next(u for u in receipt["links"] if "/c/" in u).removeprefix("http://relay.test")
-    form = next(f for f in _Forms((await client.get(f"{path}/erase")).text).forms)
-    hidden = {name: value for name, value, kind in form["fields"] if kind == "hidden"}
-    done = await client.post(f"{path}/erase", data={**hidden, "erase": "yes"})
+    application = (await rows(runtime, world.company.id, Application))[0]
+    visitor = Visitor(client, Person(runtime, world, application, ""), path, EMAIL)
+    await visitor.prove()
+    done = await visitor.press("/erase", ("erase", "yes"), on="/erase")
     assert done.status_code == 200
 
 

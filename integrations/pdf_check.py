@@ -1,0 +1,89 @@
+"""Look into a PDF from outside, in a process of its own: hostile bytes break nothing but it.
+
+Reads the document from standard input and writes one word: `ok`, or why it is not taken.
+`integrations.files` starts it with nothing of ours but this file (`python -I`), hence no imports of
+the house.
+"""
+
+import io
+import resource
+import sys
+
+_MEGABYTES = 512
+_SECONDS = 5
+_PAGES = 60
+_DEPTH = 60
+"""How deep values are nested in each other; a page is described with less than ten."""
+_PROGRAMS = frozenset({"/JS", "/JavaScript", "/XFA", "/RichMediaContent"})
+_ACTIONS = frozenset({"/JavaScript", "/Launch", "/ImportData", "/SubmitForm"})
+_ATTACHED = frozenset({"/EF", "/EmbeddedFile", "/EmbeddedFiles"})
+_KINDS = frozenset({"/EmbeddedFile", "/GoToE"})
+
+
+def _bounded() -> None:
+    """Take no more of the machine than a document needs, whatever the bytes say."""
+    memory = _MEGABYTES * 1024 * 1024
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS, _SECONDS))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def found_in(content: bytes) -> str:
+    """`ok`, `file_unreadable`, `file_protected`, `file_too_long`, `file_active` or `file_attached`.
+
+    Encrypted also means: with an empty password, which everyone can open and no scanner reads.
+    """
+    import pikepdf  # noqa: PLC0415 - only once the limits stand
+
+    try:
+        with pikepdf.open(io.BytesIO(content)) as document:
+            if document.is_encrypted:
+                return "file_protected"
+            pages = len(document.pages)
+            if not 1 <= pages <= _PAGES:
+                return "file_too_long" if pages else "file_unreadable"
+            for one in document.objects:
+                if (code := _seen(one, 0)) is not None:
+                    return code
+    except pikepdf.PasswordError:
+        return "file_protected"
+    except (pikepdf.PdfError, pikepdf.ForeignObjectError, ValueError, TypeError, RuntimeError):
+        return "file_unreadable"
+    return "ok"
+
+
+def _seen(value, depth: int) -> str | None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    """Why a value of the document is refused; what it only points to is looked at by itself."""
+    import pikepdf  # noqa: PLC0415
+
+    if depth > _DEPTH:
+        return "file_unreadable"
+    if isinstance(value, pikepdf.Dictionary | pikepdf.Stream):
+        keys = set(value.keys())
+        named = {str(value.get(key)) for key in ("/S", "/Type") if _is_name(value.get(key))}
+        if keys & _ATTACHED or named & _KINDS:
+            return "file_attached"
+        if keys & _PROGRAMS or named & _ACTIONS:
+            return "file_active"
+        inner = [value.get(key) for key in keys]
+    elif isinstance(value, pikepdf.Array):
+        inner = list(value)
+    else:
+        return None
+    for one in inner:
+        direct = isinstance(one, pikepdf.Object) and not one.is_indirect
+        if direct and (code := _seen(one, depth + 1)) is not None:
+            return code
+    return None
+
+
+def _is_name(value: object) -> bool:
+    import pikepdf  # noqa: PLC0415
+
+    return isinstance(value, pikepdf.Name)
+
+
+if __name__ == "__main__":
+    _bounded()
+    sys.stdout.write(found_in(sys.stdin.buffer.read()))

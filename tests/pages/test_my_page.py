@@ -1,0 +1,106 @@
+"""A person's own page and HR's queue in a real browser, in every state, errors too."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import uvicorn
+from playwright.async_api import async_playwright
+from sqlalchemy import URL
+
+from api.app import create_app
+from api.clock import Clock
+from api.runtime import Runtime
+from domain.company import Company
+from tests.applications import an_application, reject
+from tests.conftest import START, own_database, settings_for
+from tests.consents import Person
+from tests.factories import make_world, work
+from tests.own_page import at_own_page
+from tests.pages.seed import enter
+from tests.pages.test_pages import ARGS, CHROMIUM, VIEWS, Site, prove, pytestmark
+from tests.relays import PROFILE
+
+__all__ = ["pytestmark"]
+
+
+@pytest.fixture(scope="module")
+async def site(server: URL, template: str, worker_id: str) -> AsyncIterator[Site]:
+    """Two people who heard a no, at a company that takes requests for feedback."""
+    url = await own_database(server, template, f"relay_my_page_{worker_id}")
+    runtime = Runtime.build(settings_for(url, mode="demo"), Clock(START - Clock()()))
+    world = await make_world(runtime)
+    async with runtime.database.transaction(company_id=world.company.id) as db:
+        company = await db.get_one(Company, world.company.id)
+        company.feedback_requests = True
+        db.add(company)
+    people = {}
+    for name, _ in VIEWS:
+        application = await an_application(
+            runtime, world, profile=dict(PROFILE), job_title="経理(課長候補)", stage="最終面接"
+        )
+        await reject(runtime, application)
+        people[name] = Person(runtime, world, application, "")
+    runtime.clock.offset += timedelta(hours=3)
+    await work(runtime)
+    server_ = uvicorn.Server(
+        uvicorn.Config(create_app(runtime), port=0, log_level="error", lifespan="off", ws="none")
+    )
+    running = asyncio.create_task(server_.serve())
+    while not server_.started:  # noqa: ASYNC110 - uvicorn offers no event to wait for
+        await asyncio.sleep(0.02)
+    port = server_.servers[0].sockets[0].getsockname()[1]
+    async with async_playwright() as player:
+        browser = await player.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+        nobody: Any = None
+        yield Site(f"http://127.0.0.1:{port}", browser, runtime, world, nobody, people, None)
+        await browser.close()
+    server_.should_exit = True
+    await running
+    await runtime.database.close()
+
+
+@pytest.mark.parametrize(("size", "locale"), VIEWS)
+async def test_the_own_page_before_and_after_the_step(site: Site, size: str, locale: str) -> None:
+    page, person = await site.visit(size, locale), site.people[size]
+    nobody: Any = None
+    own = (await at_own_page(nobody, person)).path
+    await site.open(page, own, f"my_page_locked-{size}-{locale}")
+    await site.open(page, f"{own}/code", f"code-{size}-{locale}")
+    await page.click("[action$='/code'] button")
+    await site.hold(page, f"code_sent-{size}-{locale}")
+    await page.fill("#code", "x")
+    await page.click("[action$=enter] button")
+    await site.hold(page, f"code_wrong-{size}-{locale}")
+    await prove(site, page, own)
+    await site.hold(page, f"my_page_proven-{size}-{locale}")
+    await site.open(page, f"{own}/correct", f"correct-{size}-{locale}")
+    await page.fill("#name", "")
+    await page.fill("#phone", "12")
+    await page.click("[action$=correct] button")
+    await site.hold(page, f"correct_refused-{size}-{locale}")
+    notes = f"{own}/reflection/{person.application.id}"
+    await site.open(page, notes, f"reflection-{size}-{locale}")
+    await page.check("#check-1-yes")
+    await page.fill("#questions", "志望の理由")
+    await page.locator("form.c-form button").click()
+    await site.hold(page, f"reflection_kept-{size}-{locale}")
+    await page.goto(site.url + own)
+    await page.click("[action$=feedback] button")
+    await site.hold(page, f"feedback_asked-{size}-{locale}")
+
+
+@pytest.mark.parametrize(("size", "locale"), VIEWS)
+async def test_the_queue_of_requests(site: Site, size: str, locale: str) -> None:
+    cookie = await enter(
+        site.runtime, f"hr-{size}", company_id=site.world.company.id, roles=["recruiter", "head"]
+    )
+    page = await site.visit(size, locale, cookie)
+    await site.open(page, "/dashboard/feedback-requests", f"hr_feedback-{size}-{locale}")
+    box = page.locator("textarea").first
+    await box.fill("短い。")
+    await page.locator("button[value=send]").first.click()
+    await page.wait_for_selector("[role=alert]")
+    await site.hold(page, f"hr_feedback_refused-{size}-{locale}")
