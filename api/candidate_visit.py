@@ -12,6 +12,7 @@ from api.deps import Db, Kit, Now
 from api.masked import carries, masked
 from api.pages import locale_of, page
 from api.runtime import Runtime
+from api.settings import Settings
 from domain import consent_text, data_items, vault
 from domain.business_days import JST, local_day, long_date
 from domain.consent import last_day
@@ -26,6 +27,15 @@ NEVER_KEPT = {
     "referrer-policy": "no-referrer",
     "x-robots-tag": "noindex",
 }
+
+
+async def is_ours(request: Request, settings: Settings, word: str) -> bool:
+    """Whether a form was sent from our page, by somebody who has seen its hidden word."""
+    try:
+        await session.check_form(request, settings, None)
+    except HTTPException:
+        return False
+    return carries(str((await request.form()).get("csrf", "")), word)
 
 
 class Visit:
@@ -65,13 +75,8 @@ class Visit:
         """
         if self.stands not in stands:
             return self.closed()
-        if process is not None:
-            try:
-                await session.check_form(self.request, process.settings, None)
-            except HTTPException:
-                return self.stale()
-            if not carries(str((await self.request.form()).get("csrf", "")), self._word):
-                return self.stale()
+        if process is not None and not await is_ours(self.request, process.settings, self._word):
+            return self.stale()
         if proven and not self.proven:
             return self._unproven(is_form=process is not None)
         return None

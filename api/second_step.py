@@ -14,7 +14,7 @@ from domain.access_proof import SESSION
 from domain.flows.open_candidate_link import Opened
 from domain.flows.prove_person import is_proven
 
-_PLACE = re.compile(r"[a-z][a-z-]*(/[a-z0-9_-]+)*(\.(json|pdf))?")
+_PLACE = re.compile(r"[a-z][a-z-]*(/[a-z0-9_-]+)*(\.(json|jws|pdf))?")
 _LONGEST_PLACE = 80
 
 

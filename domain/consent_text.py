@@ -14,14 +14,13 @@ from domain.agency import Agency
 from domain.canonical import canon, flat, sha256
 from domain.company import Company
 from domain.errors import Invalid
+from domain.retention import rules_of
 
 WORD = "consent-text-v1"
-VERSION = "2026-12"
-EFFECTIVE_ON = date(2026, 12, 1)
+VERSION = "2026-11"
+EFFECTIVE_ON = date(2026, 11, 1)
 GRACE_MINUTES = 30
 """Between the consent and the first possible hand-over; the statement says so."""
-RELAY_DAYS = 30
-"""How long after its consents ended a person's data is kept for the relay (domain rules 8)."""
 MOST_AGENCIES = 8
 """More than this on one screen nobody reads (consent mechanics 17)."""
 
@@ -74,9 +73,9 @@ _JA = {
         "提供先、提供する項目または利用目的が変わる場合は、あらためて同意をお願いします。"
     ),
     "retention": (
-        "お取り次ぎのための情報は、同意の終了から{relay_days}日後に{company}にて消去します。"
-        "お取り次ぎのない場合の応募情報は、選考結果のご連絡から{retention_months}か月後に消去します。"
-        "同意と提供の記録は、これとは別に、法令に基づき3年間保存します。"
+        "お取り次ぎのための情報は、同意の終了から{consent_days}日後に{company}にて消去します。"
+        "お取り次ぎのない場合の応募情報は、選考結果のご連絡から{application_months}か月後に消去します。"
+        "同意と提供の記録は、これとは別に、法令に基づき{evidence_years}年間保存します。"
     ),
     "rights_contact": (
         "開示、訂正、利用停止、第三者提供の停止、提供記録の開示のご請求、苦情のお申し出は "
@@ -126,10 +125,10 @@ _EN = {
         "recipient, the items or the purpose changes, we ask for your consent anew."
     ),
     "retention": (
-        "What we hold for the introduction is erased at {company} {relay_days} days after your "
-        "consent ends. Without an introduction, your application data is erased {retention_months} "
-        "months after the result. Apart from that, records of your consent and of what was handed "
-        "over are kept for three years, as the law requires."
+        "What we hold for the introduction is erased at {company} {consent_days} days after your "
+        "consent ends. Without an introduction, your application data is erased "
+        "{application_months} months after the result. Apart from that, records of your consent "
+        "and of what was handed over are kept for {evidence_years} years, as the law requires."
     ),
     "rights_contact": (
         "For access, correction, stopping use, stopping provision, records of provision and "
@@ -344,8 +343,7 @@ def _sentences(company: Company, locale: str) -> dict[str, str]:
         "contact": company.privacy_contact,
         "months": company.consent_months,
         "minutes": GRACE_MINUTES,
-        "retention_months": company.retention.get("application_months", company.retention_months),
-        "relay_days": company.retention.get("relay_days", RELAY_DAYS),
+        **rules_of(company.retention, company.retention_months),
     }
     if not (company.privacy_officer.strip() and company.privacy_contact.strip()):
         detail = "privacy_officer, rights_contact"

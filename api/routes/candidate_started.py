@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, HTTPException, Path, Request
+from fastapi import APIRouter, Depends, Path, Request
 from fastapi.responses import RedirectResponse, Response
 
-from api import session
-from api.candidate_visit import guarded
+from api.candidate_visit import guarded, is_ours
 from api.deps import Db, Kit, Now, Process
+from api.masked import masked
 from api.pages import locale_of, page
 from domain import consent_text
 from domain.errors import Gone, Invalid
@@ -30,7 +30,7 @@ class _Visit:
     asked: Asked | None
     sealer: Sealer
 
-    def csrf(self, asked: Asked) -> str:
+    def word(self, asked: Asked) -> str:
         """The hidden word of this link's forms: only somebody who has seen the page knows it."""
         return self.sealer.blind("form", asked.link.id).hex()
 
@@ -42,7 +42,7 @@ class _Visit:
             "candidate/started.html",
             status=status,
             token=self.token,
-            csrf=self.csrf(asked),
+            csrf=masked(self.word(asked)),
             company=consent_text.named(asked.company, locale),
             privacy_contact=asked.company.privacy_contact,
             stands=asked.stands,
@@ -94,9 +94,7 @@ async def answer(visit: Link, db: Db, process: Process, now: Now) -> Response:
     asked = visit.asked
     if asked is None:
         return visit.unknown()
-    try:
-        await session.check_form(visit.request, process.settings, visit.csrf(asked))
-    except HTTPException:
+    if not await is_ours(visit.request, process.settings, visit.word(asked)):
         return visit.show(asked, 403, unsure=True)
     form = await visit.request.form()
     try:

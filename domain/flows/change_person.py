@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select, update
 
-from domain import vault
+from domain import data_items, vault
 from domain.application import Application
 from domain.candidate import Candidate
 from domain.candidate_file import CandidateFile, CandidateFileBody
@@ -18,6 +18,7 @@ from domain.flows.join_consents import ask_to_join
 from domain.flows.keep_file import remove_file
 from domain.flows.open_notice import cancel_pending
 from domain.flows.set_deadline import void_deadlines
+from domain.flows.spread_correction import ask_to_spread
 from domain.invitation import CandidateLink, Invitation
 from domain.notice import Notice
 from domain.ports import Tools
@@ -93,7 +94,9 @@ async def _take_profile(
         return
     newer = await vault.profile_of(session, tools.sealer, other)
     older = await vault.profile_of(session, tools.sealer, kept)
-    await vault.set_profile(session, tools.sealer, kept, {**older, **newer})
+    both = {**older, **newer}
+    await vault.set_profile(session, tools.sealer, kept, both)
+    await ask_to_spread(session, kept, data_items.changed(older, both))
 
 
 async def _hand_over(

@@ -368,6 +368,7 @@ class _Batch:
             name: value
             for name, value in told.items()
             if profile.get(name) in (None, "", before.get(name))
+            and name not in (profile.get("cleared") or ())
         }
         updated = {**profile, **fresh, "from_ats": {**before, **told}}
         if updated != profile:

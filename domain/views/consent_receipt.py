@@ -15,12 +15,10 @@ from domain.consent_text import required_of
 from domain.flows.withdraw_consent import records_of
 from domain.ports import Signer
 from domain.relay_package import canonical
-from domain.views.my_data import Held, my_data
 
 SCHEMA = "career-relay-receipt/1"
 """Its fields are written down in `schemas/consent-receipt.schema.json`."""
 KIND = "consent-receipt+jwt"
-DATA_SCHEMA = "career-relay-data/1"
 
 
 async def receipt(
@@ -67,24 +65,6 @@ async def receipt(
 def signed(signer: Signer, receipt: Mapping[str, Any]) -> str:
     """The receipt as a compact JWS (RFC 7515, `EdDSA`), which stands alone and can be checked."""
     return signer.sign_compact(canonical(receipt), kind=KIND)
-
-
-async def everything(
-    session: AsyncSession,
-    company: Company,
-    candidate: Candidate,
-    profile: dict[str, Any],
-    now: datetime,
-) -> dict[str, Any]:
-    """The person's data, receipt and every hand-over, for taking along."""
-    return {
-        "schema_version": DATA_SCHEMA,
-        "made_at": written(now),
-        "company": company.name,
-        "profile": {key: value for key, value in profile.items() if value},
-        "receipt": await receipt(session, company, candidate, now),
-        "recipients": [_recipient(one) for one in await my_data(session, candidate)],
-    }
 
 
 def written(at: datetime) -> str:
@@ -269,14 +249,3 @@ async def _consents(session: AsyncSession, candidate: Candidate) -> dict[tuple[s
     )
     found = (await session.scalars(wanted)).all()
     return {(one.candidate_id, one.agency_id): one for one in found}
-
-
-def _recipient(one: Held) -> dict[str, Any]:
-    return {
-        "agency_id": one.agency_id,
-        "name": one.name,
-        "consent": one.state,
-        "relay": one.relay_state,
-        "provisions": [plain(vars(given)) for given in one.provisions],
-        "stops": [plain(vars(stop)) for stop in one.stops],
-    }

@@ -247,7 +247,7 @@ LIMIT 1
 """  # noqa: S608 - only constants of this file are put together
 _STOPS = """
 SELECT created_at AS start, acknowledged_at AS stop FROM stop_notice
-WHERE company_id = :company AND acknowledged_at IS NOT NULL
+WHERE company_id = :company AND acknowledged_at IS NOT NULL AND kind <> 'corrected'
   AND created_at >= :start AND created_at < :stop
 """
 _UNCOVERED = """

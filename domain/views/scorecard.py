@@ -44,7 +44,7 @@ _STOPS = text("""
 SELECT s.created_at, s.acknowledged_at
   FROM relay r JOIN stop_notice s ON s.company_id = r.company_id AND s.relay_id = r.id
  WHERE r.company_id = :company AND r.agency_id = :agency AND r.forwarded_at >= :start
-   AND s.acknowledged_at IS NOT NULL
+   AND s.acknowledged_at IS NOT NULL AND s.kind <> 'corrected'
 """)
 _ATTESTATIONS = text("""
 SELECT count(*) AS due,

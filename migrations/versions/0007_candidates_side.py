@@ -138,6 +138,13 @@ def columns() -> None:
         unique=False,
         postgresql_where="review_at IS NOT NULL AND erased_at IS NULL",
     )
+    # Who is known already is looked at like everybody else, a month after we met them.
+    op.execute("ALTER TABLE candidate NO FORCE ROW LEVEL SECURITY")
+    op.execute(
+        "UPDATE candidate SET review_at = created_at + interval '30 days'"
+        " WHERE erased_at IS NULL AND merged_into_id IS NULL"
+    )
+    op.execute("ALTER TABLE candidate FORCE ROW LEVEL SECURITY")
     op.create_check_constraint(
         op.f("ck_candidate_restricted_from_known"),
         "candidate",
