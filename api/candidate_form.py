@@ -21,9 +21,10 @@ _SUBMISSION = re.compile(r"[A-Za-z0-9_-]{16,64}")
 _SCREEN = re.compile(r"(?:screen-)?([1-9][0-9]{0,3})")
 _FREE_TEXT = ("desired_job", "desired_location", "available_from")
 _NEVER_TYPED = {"Cc", "Cs", "Co", "Cn"}
-_NEVER_IN_NAMES = {"Cc", "Cs"}
+_NEVER_IN_NAMES = {"Cc", "Cs", "Zl", "Zp"}
 """Names keep letters of private use (外字): they are how some people's names are written."""
-_DIRECTION_MARKS = set("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_UNSEEN = {"Cf", "Zs"}
+_DIRECTION_MARKS = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,7 @@ def _screen(values: Mapping[str, str]) -> int:
 def _fact_fault(code: str, value: str, held: str) -> Fault | None:
     if len(value) > LONGEST_FACT:
         return Fault(code, "too_long")
-    if code == "name" and not value:
+    if code == "name" and all(unicodedata.category(one) in _UNSEEN for one in value):
         return Fault(code, "name_missing")
     if not value or value == held:
         return None

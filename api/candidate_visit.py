@@ -17,8 +17,10 @@ from domain import consent_text, data_items, vault
 from domain.business_days import JST, local_day, long_date
 from domain.consent import last_day
 from domain.consent_text import Statement
+from domain.contact import dialled
 from domain.errors import NotFound
 from domain.flows.open_candidate_link import Opened, agencies_offered, open_candidate_link
+from domain.flows.send_notice import feedback_told
 from domain.ports import Tools
 from domain.views.files import kinds_of
 
@@ -32,7 +34,7 @@ NEVER_KEPT = {
 async def is_ours(request: Request, settings: Settings, word: str) -> bool:
     """Whether a form was sent from our page, by somebody who has seen its hidden word."""
     try:
-        await session.check_form(request, settings, None)
+        await session.check_form(request, settings, None, nameless=True)
     except HTTPException:
         return False
     return carries(str((await request.form()).get("csrf", "")), word)
@@ -154,12 +156,21 @@ class Visit:
         if not agencies or self.opened.application is None:
             return None
         files = dict.fromkeys(await kinds_of(self.db, self.opened.candidate), "yes")
+        told = {"interview_feedback": await self.feedback()}
         items = data_items.offered(
-            await self.profile() | files,
+            await self.profile() | files | told,
             job_title=self.opened.application.job_title,
             stage=self.opened.application.stage,
         )
         return consent_text.build(self.opened.company, agencies, items, locale)
+
+    async def feedback(self) -> str:
+        """The feedback the person was sent about this application; empty without any."""
+        application = self.opened.application
+        if application is None:
+            return ""
+        told = await feedback_told(self.db, self.tools, self.opened.candidate, application.id)
+        return told or ""
 
     async def profile(self) -> dict[str, Any]:
         """What we hold about the person."""
@@ -185,6 +196,14 @@ Link = Annotated[Visit, Depends(_visit)]
 def labels(codes: list[str], locale: str) -> list[str]:
     """Data items in the reader's language."""
     return [data_items.label(code, locale) for code in codes]
+
+
+def in_words(code: str, profile: dict[str, Any]) -> str:
+    """An item of the profile as people write it: yen with its commas, a number as one dials it."""
+    value = data_items.value_of(code, profile)
+    if code == "desired_salary" and value.isdecimal():
+        return f"¥{int(value):,}"
+    return dialled(value) if code == "phone" else value
 
 
 def day(moment: datetime | None, locale: str) -> str:

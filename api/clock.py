@@ -8,6 +8,8 @@ class Clock:
 
     def __init__(self, offset: timedelta = timedelta()) -> None:
         self.offset = offset
+        self.on_the_way = False
+        """The demo moves: what nobody waits for is left until it has arrived."""
 
     def __call__(self) -> datetime:
         """The present moment in UTC."""

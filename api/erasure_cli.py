@@ -8,8 +8,7 @@ from rich.console import Console
 from api import erasure_files, logs
 from api.runtime import Runtime
 from api.settings import Settings
-from domain.flows.reapply_erasures import epoch
-from domain.views.feed import EPOCH_FACT
+from domain.views.feed import EPOCH_FACT, snapshot_start
 
 group = typer.Typer(no_args_is_help=True, help="The log of erasures outside of the database.")
 console = Console()
@@ -38,6 +37,6 @@ async def _reapply(runtime: Runtime) -> tuple[int, int]:
     try:
         done = await erasure_files.reapply(runtime, runtime.clock())
         async with runtime.database.transaction() as session:
-            return done, await epoch(session)
+            return done, (await snapshot_start(session))[0]
     finally:
         await runtime.database.close()

@@ -54,6 +54,12 @@ PRIVACY_LATE = Gauge(
 )  # fmt: skip
 
 
+REQUESTS_OLDEST = Gauge(
+    "relay_rights_requests_oldest_days", "Age of the oldest request that waits for an answer",
+    registry=REGISTRY,
+)  # fmt: skip
+
+
 def observe(method: str, route: str, status: int, seconds: float) -> None:
     """Count one answered request."""
     REQUESTS.labels(method, route, str(status)).inc()
@@ -96,3 +102,4 @@ async def _privacy(session: AsyncSession, runtime: Runtime) -> None:
     PRIVACY_LATE.labels("rights_requests").set(health.requests_late)
     PRIVACY_LATE.labels("incidents").set(health.incidents_late)
     PRIVACY_LATE.labels("checks").set(health.checks_late)
+    REQUESTS_OLDEST.set(health.oldest_days)

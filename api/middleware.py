@@ -3,6 +3,7 @@
 import re
 import secrets
 import time
+from collections import deque
 from http import HTTPStatus
 from typing import Any
 
@@ -23,6 +24,8 @@ MAX_UPLOAD = 33 * 1024 * 1024
 """A file of the largest size we read (32 MiB) and the form around it."""
 MAX_DOCUMENT = 6 * 1024 * 1024
 """A person's document of the largest size (5 MiB) and the form around it."""
+_PIECE = 64 * 1024
+"""Bytes a body is handed on in, however small the pieces were in which it came."""
 _UPLOADS = frozenset({"/v1/company/imports", "/dashboard/imports"})
 _DOCUMENTS = re.compile(r"/c/[A-Za-z0-9_-]{43}/files")
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([^"';\s]*)""", re.IGNORECASE)
@@ -75,7 +78,7 @@ class Doorway:
             elif _declared(scope) > patience:
                 await problem(413, request=Request(scope))(scope, receive, answer)
             else:
-                await self.app(scope, _limited(receive, limit, patience), answer)
+                await self.app(scope, await _taken_in(receive, limit, patience), answer)
         except Exception as error:
             if status:  # half an answer is out: only breaking off tells the caller so
                 raise
@@ -127,7 +130,7 @@ def _limits(path: str) -> tuple[int, int]:
     """Bytes a body may have, and bytes of it that are taken in to be refused kindly.
 
     A browser hears no answer before it has sent its form: a page that explains a refusal needs the
-    rest of a photograph too large, unread; what is larger still is cut off.
+    rest of a photograph too large, thrown away; what is larger still is cut off.
     """
     if _DOCUMENTS.fullmatch(path):
         return MAX_DOCUMENT, MAX_UPLOAD
@@ -135,19 +138,29 @@ def _limits(path: str) -> tuple[int, int]:
     return limit, limit
 
 
-def _limited(receive: Receive, limit: int, patience: int) -> Receive:
-    read = 0
+async def _taken_in(receive: Receive, limit: int, patience: int) -> Receive:
+    """The whole body, before anything is opened for it: a slow sender holds no connection of ours.
 
-    async def inner() -> Message:
-        nonlocal read
+    Routes work in a transaction. One that waited in it for a body would keep it from everybody
+    else, and the database ends a transaction that idles: no telephone on a slow line got through.
+    """
+    pieces, read = deque([bytearray()]), 0
+    message: Message = {"more_body": True}
+    while message.get("more_body", False) and read <= patience:
         message = await receive()
         read += len(message.get("body", b""))
+        if read <= limit:
+            if len(pieces[-1]) >= _PIECE:
+                pieces.append(bytearray())
+            pieces[-1] += message.get("body", b"")
+
+    async def inner() -> Message:
         if read > limit:
-            while message.get("more_body", False) and read <= patience:
-                message = await receive()
-                read += len(message.get("body", b""))
             # An HTTPException passes FastAPI's body parsing as what it is.
             raise HTTPException(413)
-        return message
+        if not pieces or message["type"] != "http.request":
+            return await receive()
+        piece = bytes(pieces.popleft())
+        return {"type": "http.request", "body": piece, "more_body": bool(pieces)}
 
     return inner

@@ -18,6 +18,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from domain.business_days import JST
+from domain.data_items import label
 from domain.views.metrics import FEW
 
 HERE = Path(__file__).parent
@@ -167,6 +168,10 @@ class Show:
         if seconds < _DAYS_FROM_HOURS * _HOUR:
             return self._t(f"{key}hours", count=seconds // _HOUR)
         return self._t(f"{key}days", count=seconds // _DAY)
+
+    def item(self, code: str) -> str:
+        """How a data item is called."""
+        return label(code, self._locale)
 
     def share(self, part: int, whole: int) -> str:
         """`97.5 %` of something, or a dash where there is nothing to divide by."""

@@ -27,6 +27,15 @@ class RightsFault(Fault):
         return f"rights.{key if key in _written() else 'fault_other'}"
 
 
+class FactFault(Fault):
+    """A fault in what is put right about a person; said as it is to the person."""
+
+    @property
+    def words(self) -> str:
+        """The catalogue's key for what to tell whoever corrects."""
+        return f"candidate.fault_{self.code}"
+
+
 class RightsForm(Form):
     """A form of these pages."""
 

@@ -67,15 +67,15 @@ def timer(
     )
 
 
-async def sweep(runtime: Runtime, now: datetime, *, on_the_way: bool = False) -> int:
+async def sweep(runtime: Runtime, now: datetime) -> int:
     """One round over all timers; the number of rows looked at.
 
-    `on_the_way`: only those at which the demo's clock stops, the others when it has arrived.
+    While the demo's clock is on its way: only those it stops at, the others when it has arrived.
 
     One statement finds everything due. A row that fails does not keep the others waiting; what
     failed is raised at the end, together.
     """
-    due, failed = await _due(runtime, now, on_the_way=on_the_way), []
+    due, failed = await _due(runtime, now), []
     for number, tenant_id, row_id in due:
         one = TIMERS[number]
         try:
@@ -99,11 +99,11 @@ async def next_due(runtime: Runtime) -> datetime | None:
     return found
 
 
-async def _due(runtime: Runtime, now: datetime, *, on_the_way: bool) -> list[tuple[int, str, str]]:
+async def _due(runtime: Runtime, now: datetime) -> list[tuple[int, str, str]]:
     parts = " UNION ALL ".join(
         f"(SELECT {number} AS timer, due.* FROM ({one.due_sql}) AS due)"  # noqa: S608
         for number, one in enumerate(TIMERS)
-        if one.steps or not on_the_way
+        if one.steps or not runtime.clock.on_the_way
     )
     async with runtime.database.transaction() as session, as_system(session):
         rows = (await session.execute(text(parts), {"now": now})).all()

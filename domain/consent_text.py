@@ -154,6 +154,16 @@ _EN = {
     ),
 }
 _SENTENCES = {"ja": _JA, "en": _EN}
+_ABROAD = {
+    "ja": (
+        "{name}\n所在国：{country}\n個人情報の保護に関する制度：{regime}\n提供先の措置：{measures}"
+    ),
+    "en": (
+        "{name}\nCountry: {country}\nIts law on personal data: {regime}\n"
+        "The recipient's measures: {measures}"
+    ),
+}
+"""What a person is told of each recipient abroad (規則 17)."""
 _HEADINGS = {
     "ja": {
         "voluntary": "はじめに",
@@ -362,19 +372,21 @@ def may_be_abroad(agency: Agency) -> bool:
 
 
 def _cross_border(agencies: Sequence[Agency], locale: str) -> str:
-    told = [(agency, (agency.cross_border or {})[locale]) for agency in agencies]
-    facts = [
-        f"{named(agency, locale)}: {one['country']} / {one['regime']} / {one['measures']}"
-        for agency, one in told
-    ]
-    return "\n".join(facts)
+    return "\n\n".join(
+        _ABROAD[locale].format(name=named(agency, locale), **(agency.cross_border or {})[locale])
+        for agency in agencies
+    )
 
 
 def recipient_of(agency: Agency, locale: str) -> dict[str, Any]:
     """An agency as a person is shown it, word by word: the evidence keeps it like this."""
     abroad = agency.country != "JP"
-    basis = {"cross_border_basis": (agency.cross_border or {}).get("basis")} if abroad else {}
-    return basis | {
+    told = agency.cross_border or {}
+    there = {
+        "cross_border_basis": told.get("basis"),
+        "country_name": (told.get(locale) or {}).get("country"),
+    }  # fmt: skip
+    return (there if abroad else {}) | {
         "id": agency.id,
         "name": named(agency, locale),
         "address": agency.address,

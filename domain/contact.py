@@ -39,6 +39,15 @@ def phone_number(value: str) -> str | None:
     return f"+81{digits[1:]}" if fits and digits.isascii() else None
 
 
+def dialled(value: str) -> str:
+    """A number as one dials it in Japan (`090-1234-5678`); one from abroad stays as it is."""
+    if not value.startswith("+81"):
+        return value
+    number = "0" + value.removeprefix("+81")
+    mobile = len(number) == 11  # noqa: PLR2004 - 070, 080, 090 and 050; elsewhere area codes vary
+    return f"{number[:3]}-{number[3:7]}-{number[7:]}" if mobile else number
+
+
 def mail_address(value: str) -> str | None:
     """A usable address: trimmed, the domain in lower case, the local part as it is; else null.
 

@@ -21,7 +21,7 @@ REQUIRED = ("name", "email")
 """What an agency needs at the least to reach a person."""
 OF_APPLICATION = ("applied_job_title", "stage_reached", "origin_company_name")
 """Facts of the application. The last two tell the agency that the company said no (6.5)."""
-REVEALING = ("stage_reached", "origin_company_name")
+REVEALING = ("stage_reached", "interview_feedback", "origin_company_name")
 
 LABELS: dict[str, dict[str, str]] = {
     "ja": {

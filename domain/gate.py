@@ -72,6 +72,10 @@ class Facts:
     """Whether the decision still is a no."""
     guardian: GuardianConsent | None = None
     """The guardian's consent the person's own was recorded with."""
+    survivor: Candidate | None = None
+    """The record the person's was merged into: what they had restricted there is restricted."""
+    stopped: bool = False
+    """The agency was told to stop using what came by this relay."""
 
 
 def closed_because(facts: Facts, now: datetime, today: date) -> str | None:
@@ -85,9 +89,9 @@ def closed_because(facts: Facts, now: datetime, today: date) -> str | None:
         "consent_expired": consent.state == "expired" or now >= consent.expires_at,
         "consent_superseded": consent.state == "superseded",
         "consent_withdrawn": consent.state != "given",
-        "relay_ended": relay.state != "queued" and not may_be_read(relay.state),
+        "relay_ended": facts.stopped or (relay.state != "queued" and not may_be_read(relay.state)),
         "consent_mismatch": not _rests_on_evidence(facts),
-        "restricted": facts.candidate.restricted_from is not None,
+        "restricted": _is_restricted(facts),
         "guardian_consent_revoked": (
             facts.guardian is not None and facts.guardian.revoked_at is not None
         ),
@@ -120,6 +124,11 @@ def _rests_on_evidence(facts: Facts) -> bool:
         and set(consent.items) <= set(event.items)
         and consent.id == relay.consent_id
     )
+
+
+def _is_restricted(facts: Facts) -> bool:
+    records = (facts.candidate, facts.survivor)
+    return any(one is not None and one.restricted_from is not None for one in records)
 
 
 def _is_another(facts: Facts) -> bool:

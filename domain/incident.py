@@ -18,6 +18,8 @@ ITEMS = (
     "publication", "prevention", "other",
 )  # fmt: skip
 """The nine items of a report (規則 8)."""
+TO_PEOPLE = ("outline", "data_items", "cause", "secondary_damage", "other")
+"""What the people concerned are told (規則 10)."""
 PRELIMINARY_DAYS, FINAL_DAYS, FINAL_DAYS_WRONGFUL = 3, 30, 60
 MANY = 1000
 WARNING_DAYS = 7

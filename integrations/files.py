@@ -152,8 +152,10 @@ def _check_types(parts: dict[str, bytes]) -> None:
 
 
 def _check_links(xml: bytes) -> None:
-    """Only what a reader clicks on may lead outside."""
+    """Only what a reader clicks on may lead outside; no other document is taken in when opened."""
     for link in _named(xml, "Relationship"):
+        if link.get("Type", "").lower().endswith("/afchunk"):
+            raise _no("file_attached")
         outside = link.get("TargetMode", "").lower() == "external"
         if outside and not link.get("Type", "").endswith("/hyperlink"):
             raise _no("file_linked")

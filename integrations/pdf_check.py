@@ -14,10 +14,17 @@ _SECONDS = 5
 _PAGES = 60
 _DEPTH = 60
 """How deep values are nested in each other; a page is described with less than ten."""
-_PROGRAMS = frozenset({"/JS", "/JavaScript", "/XFA", "/RichMediaContent"})
-_ACTIONS = frozenset({"/JavaScript", "/Launch", "/ImportData", "/SubmitForm"})
-_ATTACHED = frozenset({"/EF", "/EmbeddedFile", "/EmbeddedFiles"})
-_KINDS = frozenset({"/EmbeddedFile", "/GoToE"})
+_REFUSED = (
+    ("file_attached", {"/EF", "/EmbeddedFile", "/EmbeddedFiles"}, {"/EmbeddedFile", "/GoToE"}),
+    (
+        "file_active",
+        {"/JS", "/JavaScript", "/XFA", "/RichMediaContent"},
+        {"/JavaScript", "/Launch", "/ImportData", "/SubmitForm"},
+    ),
+    # Opens another document, from anywhere the reader's machine can reach.
+    ("file_linked", set[str](), {"/GoToR"}),
+)
+"""Why, by the keys that say so, and by the kinds (`/S`, `/Type`)."""
 
 
 def _bounded() -> None:
@@ -30,7 +37,7 @@ def _bounded() -> None:
 
 
 def found_in(content: bytes) -> str:
-    """`ok`, `file_unreadable`, `file_protected`, `file_too_long`, `file_active` or `file_attached`.
+    """`ok`, or `file_` and `unreadable`, `protected`, `too_long`, `active`, `attached`, `linked`.
 
     Encrypted also means: with an empty password, which everyone can open and no scanner reads.
     """
@@ -62,10 +69,9 @@ def _seen(value, depth: int) -> str | None:  # type: ignore[no-untyped-def]  # n
     if isinstance(value, pikepdf.Dictionary | pikepdf.Stream):
         keys = set(value.keys())
         named = {str(value.get(key)) for key in ("/S", "/Type") if _is_name(value.get(key))}
-        if keys & _ATTACHED or named & _KINDS:
-            return "file_attached"
-        if keys & _PROGRAMS or named & _ACTIONS:
-            return "file_active"
+        for code, by_key, by_kind in _REFUSED:
+            if keys & by_key or named & by_kind:
+                return code
         inner = [value.get(key) for key in keys]
     elif isinstance(value, pikepdf.Array):
         inner = list(value)
@@ -73,8 +79,8 @@ def _seen(value, depth: int) -> str | None:  # type: ignore[no-untyped-def]  # n
         return None
     for one in inner:
         direct = isinstance(one, pikepdf.Object) and not one.is_indirect
-        if direct and (code := _seen(one, depth + 1)) is not None:
-            return code
+        if direct and (why := _seen(one, depth + 1)) is not None:
+            return why
     return None
 
 

@@ -78,6 +78,10 @@ ACTIVE_PDFS: dict[str, tuple[dict[str, Any], str]] = {
         {"/OpenAction": Dictionary(S=Name.SubmitForm, F=String("https://a.example"))},
         "file_active",
     ),
+    "opens another document": (
+        {"/OpenAction": Dictionary(S=Name.GoToR, F=String("\\\\a.example\\x.pdf"))},
+        "file_linked",
+    ),
     "attached file": (
         {"/Names": Dictionary(EmbeddedFiles=Dictionary(Names=Array([])))},
         "file_attached",

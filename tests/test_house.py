@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from api import openapi, schema
 from api.app import create_app
 from api.runtime import app_password
+from api.settings import Settings
 from tests.conftest import _admin, api_client, settings_for
 from tests.factories import make_world, work
 
@@ -421,3 +422,13 @@ def test_nobody_imports_the_old_http_client():
 
 def test_no_tests_folder_is_a_package():
     assert list((ROOT / "tests").rglob("__init__.py")) == []
+
+
+def test_every_setting_is_described():
+    """What an instance can be told stands in the README."""
+    words = (ROOT / "README.md").read_text("utf-8")
+    described = {name.lower() for name in re.findall(r"RELAY_([A-Z_]+)", words)}
+    described |= {f"smtp_{name.lower()}" for name in re.findall(r"`…_([A-Z]+)`", words)}
+
+    assert set(Settings.model_fields) - {"database_url"} - described == set()
+    assert "`DATABASE_URL`" in words

@@ -27,27 +27,33 @@ async def begin_earlier(runtime: Runtime, session: AsyncSession, by: timedelta) 
     await facts.note(session, _FACT, str(offset.total_seconds()))
 
 
-async def advance(runtime: Runtime, target: datetime, lock: asyncio.Lock) -> None:
+async def advance(
+    runtime: Runtime, target: datetime, lock: asyncio.Lock, *, on_the_way: bool = False
+) -> None:
     """Move to `target`, letting every timer act at its own time on the way, as in real life.
 
     On a long way timers within the same hour act together: six months stay a matter of seconds.
+    `on_the_way`: the target is only a stop, and what nobody waits for is left for later.
     """
     async with lock:
         stride = timedelta(hours=1) if target - runtime.clock() > _LONG else timedelta(minutes=1)
-        while (due := await timers.next_due(runtime)) is not None and due <= target:
-            now = runtime.clock()
-            await _stand_at(runtime, min(target, max(due, now + stride)), on_the_way=True)
-            if runtime.clock() >= target:
-                break
+        runtime.clock.on_the_way = True
+        try:
+            while (due := await timers.next_due(runtime)) is not None and due <= target:
+                await _stand_at(runtime, min(target, max(due, runtime.clock() + stride)))
+                if runtime.clock() >= target:
+                    break
+        finally:
+            runtime.clock.on_the_way = on_the_way
         await _stand_at(runtime, target)
 
 
-async def _stand_at(runtime: Runtime, moment: datetime, *, on_the_way: bool = False) -> None:
+async def _stand_at(runtime: Runtime, moment: datetime) -> None:
     ahead = max(moment - runtime.clock(), timedelta())
     # Noted first: were we killed in between, nothing has yet happened at a time to come.
     await facts.keep(runtime, _FACT, str((runtime.clock.offset + ahead).total_seconds()))
     runtime.clock.offset += ahead
-    await timers.sweep(runtime, runtime.clock(), on_the_way=on_the_way)
+    await timers.sweep(runtime, runtime.clock())
     await settle(runtime)
 
 

@@ -6,6 +6,7 @@ from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 TOKYO = ZoneInfo("Asia/Tokyo")
+HR, OFFICER = "hr@mirai.example", "privacy@mirai.example"
 _FAMILY = (
     ("青木", "アオキ"), ("石田", "イシダ"), ("上原", "ウエハラ"), ("岡本", "オカモト"),
     ("川口", "カワグチ"), ("小林", "コバヤシ"), ("佐々木", "ササキ"), ("清水", "シミズ"),
@@ -86,6 +87,42 @@ class Person:
         return self.number % 17 == 6  # noqa: PLR2004 - now and then
 
     @property
+    def answers(self) -> bool:
+        """Says yes or no when asked."""
+        asked = self.ending == "rejected" and self.source != "agency" and not self.on_paper
+        return asked and self.answer != "silent"
+
+    @property
+    def consents(self) -> bool:
+        """Says yes to an agency when asked."""
+        return self.answers and self.answer != "decline"
+
+    @property
+    def withdraws(self) -> bool:
+        """Takes it back after some days."""
+        return self.number % 11 == 0
+
+    @property
+    def joins(self) -> bool:
+        """Comes by the company's public link, not by the one in the mail."""
+        return self.number % 13 == 0
+
+    @property
+    def sends_file(self) -> bool:
+        """Adds a résumé to the form."""
+        return self.number % 9 == 0
+
+    @property
+    def corrects(self) -> bool:
+        """Puts something right on their own page, after the agency has read it."""
+        return self.number % 10 == 7  # noqa: PLR2004 - every tenth
+
+    @property
+    def renews(self) -> bool:
+        """Goes on with the consent when asked."""
+        return self.number % 10 == 1
+
+    @property
     def feedback(self) -> str | None:
         """What the interviewer writes, for some."""
         return _FEEDBACK[self.number % len(_FEEDBACK)]
@@ -123,6 +160,16 @@ def latest(end: datetime, *, seed: int = 7) -> list[Person]:
             day -= timedelta(days=1)
         made.append(replace(_person(number, day, dice), ending=ending, source="company_site"))
     return made
+
+
+def student(end: datetime, *, seed: int = 17) -> Person:
+    """Somebody under eighteen who applied a month before the end."""
+    dice = random.Random(seed)  # noqa: S311 - invented people, not secrets
+    day = end.astimezone(TOKYO).date() - timedelta(days=30)
+    while day.weekday() >= 5:  # noqa: PLR2004 - interviews are on weekdays
+        day -= timedelta(days=1)
+    made = _person(903, day, dice)
+    return replace(made, ending="rejected", answer="first", source="company_site")
 
 
 def _person(number: int, day: date, dice: random.Random) -> Person:

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import schema, serve
-from api.demo import clock, facts, history, place
+from api.demo import clock, facts, history, people, place
 from api.demo.doors import MOVING
 from api.demo.history import History
 from api.runtime import Runtime, app_password, owner_url
@@ -36,6 +36,7 @@ COMPANY: dict[str, Any] = {
     "harassment_contact": "人事相談窓口 soudan@mirai.example",
     "privacy_officer": "管理本部長",
     "privacy_contact": "個人情報相談窓口 privacy@mirai.example",
+    "feedback_requests": True,
 }
 AGENCIES: tuple[dict[str, Any], ...] = (
     {
@@ -53,8 +54,8 @@ AGENCIES: tuple[dict[str, Any], ...] = (
 )  # fmt: skip
 GUARANTEES = ({"months": 6}, {"months": 3})
 MEMBERS = (
-    ("hr@mirai.example", "人事 花子", ["recruiter", "head", "admin"]),
-    ("privacy@mirai.example", "法務 次郎", ["privacy_officer"]),
+    (people.HR, "人事 花子", ["recruiter", "head", "admin"]),
+    (people.OFFICER, "法務 次郎", ["privacy_officer"]),
 )
 
 

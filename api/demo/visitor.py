@@ -5,8 +5,9 @@ import hashlib
 import hmac
 import html.parser
 import json
+import re
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlencode, urljoin
 
 import httpx2
@@ -34,6 +35,11 @@ class Program:
     async def post(self, path: str, body: dict[str, Any] | None, *, key: str) -> Answer:
         """Say something once, under an idempotency key; a refusal by the business comes back."""
         return await self._send("POST", path, json=body, headers={"idempotency-key": key})
+
+    async def download(self, url: str) -> bytes:
+        """What lies behind a link; nothing where it was refused."""
+        answer = await self._send("GET", url)
+        return answer.content if answer.is_success else b""
 
     async def patch(self, path: str, body: dict[str, Any]) -> Answer:
         """Change something."""
@@ -138,6 +144,60 @@ class _Forms(html.parser.HTMLParser):
             self._open = None
 
 
+class Browser:
+    """Somebody in front of a browser: it keeps cookies, and the page it shows."""
+
+    page: Answer
+
+    def __init__(self) -> None:
+        self.http = httpx2.AsyncClient(timeout=60, follow_redirects=True)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.http.aclose()
+
+    async def open(self, url: str) -> None:
+        """Go to a page."""
+        self._show(await self.http.get(url))
+
+    async def press(
+        self, action: str, *said: tuple[str, str], file: tuple[str, bytes] | None = None
+    ) -> bool:
+        """Send the page's first form that goes there, as it stands but for what is said.
+
+        False: the page has no such form.
+        """
+        form = next((f for f in _Forms(self.page.text).forms if f["action"].endswith(action)), None)
+        if form is None:
+            return False
+        names = {name for name, _ in said}
+        kept = [
+            (name, value)
+            for name, value, kind in form["fields"]
+            if name not in names and kind not in {"checkbox", "radio", "file"}
+        ]
+        url = urljoin(str(self.page.url), form["action"])
+        data = [*kept, *said]
+        if file is None:
+            self._show(await _post(self.http, url, data))
+        else:
+            fields = {name: [v for n, v in data if n == name] for name, _ in data}
+            self._show(await self.http.post(url, data=fields, files={"file": file}))
+        return True
+
+    def find(self, pattern: str) -> str | None:
+        """The first part of the page that matches (the pattern's group)."""
+        found = re.search(pattern, self.page.text)
+        return found[1] if found is not None else None
+
+    def _show(self, answer: Answer) -> None:
+        if answer.status_code >= httpx2.codes.BAD_REQUEST:
+            raise Refused(f"{answer.request.method} {answer.url.path}: {answer.status_code}")
+        self.page = answer
+
+
 async def answer_form(http: httpx2.AsyncClient, link: str, *, agencies: set[str] | None) -> None:
     """Fill in the opt-in form: tick these agencies and consent, or decline (null)."""
     wanted = "decline" if agencies is None else "consent"
@@ -151,6 +211,14 @@ async def answer_form(http: httpx2.AsyncClient, link: str, *, agencies: set[str]
         page = await _post(
             http, urljoin(link, form["action"] or link), [*data, ("decision", button)]
         )
+
+
+async def renew(http: httpx2.AsyncClient, link: str, *, agencies: set[str]) -> None:
+    """Go on with the consent at these agencies, with everything that was chosen before."""
+    page = await http.get(link)
+    form = next((f for f in _Forms(page.text).forms if f["action"].endswith("/renew")), None)
+    if form is not None:
+        await _post(http, urljoin(link, form["action"]), _ticked(form, agencies))
 
 
 async def withdraw(http: httpx2.AsyncClient, link: str) -> None:

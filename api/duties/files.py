@@ -35,5 +35,6 @@ async def scan_file(runtime: Runtime, ids: list[str]) -> None:
     verdict = await tools.scanner.scan(content)
     async with runtime.database.transaction(company_id=company_id) as session:
         await note_scan(
-            session, company_id, file_id, verdict, by=tools.scanner.name, now=runtime.clock()
-        )
+            session, tools, company_id, file_id, verdict, by=tools.scanner.name,
+            now=runtime.clock(),
+        )  # fmt: skip

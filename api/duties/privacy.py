@@ -34,6 +34,8 @@ timer(
     column="look_at",
     where="look_at IS NOT NULL",
     act=remind,
+    # It says again what stands in the officer's room.
+    steps=False,
 )
 
 

@@ -67,8 +67,4 @@ async def _end_records(runtime: Runtime, company_id: str, now: datetime) -> None
 async def _prove(runtime: Runtime, company_id: str) -> list[Readable]:
     async with runtime.database.transaction(company_id=company_id) as session:
         people = await sample_erased(session, company_id)
-    found = []
-    for candidate_id in people:
-        async with runtime.database.transaction(company_id=company_id) as session:
-            found += await prove(session, runtime.tools.sealer, company_id, candidate_id)
-    return found
+        return await prove(session, runtime.tools.sealer, company_id, people)

@@ -2,20 +2,19 @@
 
 # ruff: noqa: FAST003 - the token is read by the dependency every route here asks for
 
-from typing import Any
-
 from fastapi import APIRouter
 from fastapi.responses import Response
 
 from api import candidate_form, my_page
 from api.candidate_form import Sent
-from api.candidate_visit import Link, Visit
+from api.candidate_visit import Link, Visit, in_words
 from api.deps import Process
 from domain import consent_text, data_items
 from domain.consent_text import Statement
 from domain.errors import Gone, Invalid
 from domain.flows import record_consent
 from domain.flows.request_link import request_form_link
+from domain.views.files import files_of
 from domain.views.my_data import my_data
 
 router = APIRouter(include_in_schema=False)
@@ -163,10 +162,13 @@ async def _confirm(visit: Visit, statement: Statement, sent: Sent) -> Response:
     """Everything once more, before it counts."""
     profile = data_items.corrected(await visit.profile(), sent.facts)
     application = visit.opened.application
-    values = {code: _in_words(code, profile) for code in statement.item_codes}
+    held = await files_of(visit.db, visit.tools.sealer, visit.opened.candidate)
+    documents = {one.kind: one.name for one in held}
+    values = {code: in_words(code, profile) for code in statement.item_codes} | documents
     values |= {
         "applied_job_title": application.job_title if application is not None else "",
         "stage_reached": application.stage if application is not None else "",
+        "interview_feedback": await visit.feedback(),
         "origin_company_name": visit.opened.company.name,
     }
     return visit.show(
@@ -176,14 +178,10 @@ async def _confirm(visit: Visit, statement: Statement, sent: Sent) -> Response:
         headings=consent_text.headings(statement.content),
         sent=sent,
         values=values,
+        documents=documents,
         chosen=[statement.recipient(agency_id) for agency_id in sent.agencies],
         sensitive=candidate_form.sensitive(sent),
     )
-
-
-def _in_words(code: str, profile: dict[str, Any]) -> str:
-    value = data_items.value_of(code, profile)
-    return f"¥{int(value):,}" if code == "desired_salary" and value.isdecimal() else value
 
 
 @router.get("/c/{token}/again")

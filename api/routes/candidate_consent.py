@@ -30,7 +30,7 @@ router = APIRouter(include_in_schema=False)
 KEYS = "/.well-known/ledger-keys.json"
 
 
-@section("consents", 15)
+@section("consents", 5)
 async def ending(visit: Visit) -> dict[str, Any] | None:
     """Consents that end soon: the one question, where the person sees who holds what."""
     asked = await _asked(visit)

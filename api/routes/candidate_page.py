@@ -13,7 +13,7 @@ from fastapi.responses import Response
 
 from api import candidate_form, my_page, session
 from api.candidate_sections import section
-from api.candidate_visit import Link, Visit, as_file, guarded
+from api.candidate_visit import Link, Visit, as_file, guarded, in_words
 from api.data_pdf import laid_out
 from api.deps import Process
 from api.pages import LOCALE_COOKIE, LOCALES
@@ -61,7 +61,7 @@ async def locked(visit: Visit) -> dict[str, Any] | None:
 async def mine(visit: Visit) -> dict[str, Any]:
     """What we hold about the person."""
     profile = await visit.profile()
-    known = [(code, data_items.value_of(code, profile)) for code in SHOWN]
+    known = [(code, in_words(code, profile)) for code in SHOWN]
     return {
         "facts": [
             {"label": data_items.label(code, visit.locale), "value": value}

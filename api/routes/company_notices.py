@@ -141,6 +141,11 @@ class MetricsOut(Shape):
     credits_used: int
     avoided_fee_reference_jpy: int
     mail_bounce_rate: RateOut
+    requests_open: int
+    requests_oldest_days: int
+    requests_overdue: int
+    erasures_due: int
+    erasures_done: int
     on_time_by_stage: list[SliceOut]
     placement_by_agency: list[SliceOut]
     bounces_by_template: list[SliceOut]
@@ -382,6 +387,11 @@ def _numbers(found: Metrics) -> MetricsOut:
         credits_used=found.credits_used,
         avoided_fee_reference_jpy=found.avoided_fee_reference_jpy,
         mail_bounce_rate=_rate(found.mail_bounce),
+        requests_open=found.requests_open,
+        requests_oldest_days=found.requests_oldest_days,
+        requests_overdue=found.requests_overdue,
+        erasures_due=found.erasures_due,
+        erasures_done=found.erasures_done,
         on_time_by_stage=_slices(found.by_stage),
         placement_by_agency=_slices(found.by_agency),
         bounces_by_template=_slices(found.by_template),

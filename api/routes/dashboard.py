@@ -22,7 +22,7 @@ from domain.candidate import Candidate
 from domain.company import Company
 from domain.eligibility import failing_reasons
 from domain.flows import report_application as report
-from domain.flows.invite import invitation_of
+from domain.flows.invite import invitation_of, open_links
 from domain.flows.send_notice import feedback_of
 from domain.ids import pattern
 from domain.notice import LIVING, Notice
@@ -31,7 +31,7 @@ from domain.store import find
 from domain.views import credits as credit_view
 from domain.views import dashboard as view
 from domain.views.ledger_lists import counterparts
-from domain.views.privacy import last_check
+from domain.views.privacy import waiting
 
 router = APIRouter(prefix="/dashboard", include_in_schema=False)
 
@@ -41,6 +41,7 @@ Done = Annotated[str, Query(pattern=r"^[a-z_]{0,40}$")]
 ApplicationId = Annotated[str, Path(pattern=pattern("app"))]
 DONE = frozenset({
     "hold_cleared", "notice_sent", "feedback_saved", "feedback_removed", "decided", "interim_sent",
+    "link_revoked",
 })  # fmt: skip
 FAULTS = frozenset({
     "reason_missing", "outcome_missing", "hold_not_set", "overtaken", "not_sendable",
@@ -90,13 +91,14 @@ async def overview(
 ) -> Response:
     """What is due, what is late, who opted in, which credits can be used."""
     company_id, today = person.company_id or "", local_day(now)
+    company = await db.get_one(Company, company_id)
     due = await view.owed(db, company_id)
     recent = await view.relays(db, company_id, limit=6)
     months = await view.trend(db, company_id, now)
     return page(
         request,
         "dashboard/overview.html",
-        company=await db.get_one(Company, company_id),
+        company=company,
         due=due,
         sorted_due=_by_urgency(due, today),
         months=months,
@@ -107,7 +109,7 @@ async def overview(
         relays=recent,
         connections=await view.connections(db, company_id, now),
         names=await names_of(db, tools, company_id, [*due, *recent]),
-        alarm=await last_check(db, company_id) if person.has("privacy_officer") else None,
+        waiting=await waiting(db, company, now),
         today=today,
         done=_known(done),
     )
@@ -189,6 +191,7 @@ async def application_page(
         relays=await view.relays_of(db, company_id, application_id),
         timeline=await view.timeline(db, company_id, application_id),
         reasons=reasons,
+        links=await open_links(db, row, now),
         may_invite=not reasons and (invitation is None or invitation.state != "given"),
         today=local_day(now),
         may_act=person.has("recruiter", "head"),

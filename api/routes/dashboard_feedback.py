@@ -30,7 +30,7 @@ router = APIRouter(prefix="/dashboard/feedback-requests", include_in_schema=Fals
 Reader = Annotated[SignedIn, signed_in("company", "recruiter", "head", "feedback_approver")]
 Writer = Annotated[SignedIn, signed_in("company", "recruiter", "head")]
 Approver = Annotated[SignedIn, signed_in("company", "feedback_approver")]
-Head = Annotated[SignedIn, signed_in("company", "head", "privacy_officer")]
+Head = Annotated[SignedIn, signed_in("company", "head")]
 RequestId = Annotated[str, Path(pattern=pattern("fbr"))]
 DONE = frozenset({
     "answered", "to_approve", "asked", "standard", "void", "switched_on", "switched_off",
@@ -187,6 +187,6 @@ async def _page(
         done=done if done in DONE else "",
         may_answer=person.has("recruiter", "head"),
         may_approve=person.has("feedback_approver"),
-        may_switch=person.has("head", "privacy_officer"),
+        may_switch=person.has("head"),
         me=person.member_id,
     )

@@ -24,7 +24,7 @@ from domain.business_days import local_day
 from domain.company import Company
 from domain.errors import Conflict, Halted, Invalid, Refusal
 from domain.flows import report_application as report
-from domain.flows.invite import hand_over_link
+from domain.flows.invite import hand_over_link, revoke_link
 from domain.flows.send_notice import send_interim_notice, send_notice
 from domain.flows.write_feedback import write_feedback
 from domain.ids import pattern
@@ -34,6 +34,7 @@ router = APIRouter(prefix="/dashboard", include_in_schema=False)
 
 Actor = Annotated[SignedIn, signed_in("company", "recruiter", "head")]
 NoticeId = Annotated[str, Path(pattern=pattern("ntc"))]
+LinkId = Annotated[str, Path(pattern=pattern("lnk"))]
 _LONGEST = 1000
 _LONGEST_REASON = 200
 _DECISIONS = ("rejected", "withdrawn", "hired", "active")
@@ -201,6 +202,20 @@ async def hand_over(
         company=await db.get_one(Company, company_id),
         code=qr.svg(url, words(locale_of(request))("dashboard_joins.code")),
     )  # fmt: skip
+
+
+@router.post("/applications/{application_id}/links/{link_id}/revoke")
+async def take_link_back(
+    *, application_id: ApplicationId, link_id: LinkId, request: Request, person: Actor, db: Db,
+    tools: Kit, now: Now,
+) -> Response:  # fmt: skip
+    """A link reached the wrong person, or is not to be used: it stops working."""
+    form = await sent(request, "link", f"revoke-{link_id}")
+    await form.run(
+        db, lambda: revoke_link(db, person.company_id or "", application_id, link_id, now)
+    )
+    return await _to_application(request, person, db, tools, now, application_id, form,
+                                 "link_revoked")  # fmt: skip
 
 
 async def _to_application(  # noqa: PLR0917 - the page's own needs, in its own order

@@ -19,7 +19,7 @@ from domain.errors import NotFound
 from domain.flows import report_incident as flow
 from domain.flows.open_incident import LONGEST_ITEM, Report, items_of, open_incident
 from domain.ids import pattern
-from domain.incident import ITEMS, KINDS, MANY, Incident, IncidentEvent, due_days
+from domain.incident import ITEMS, KINDS, MANY, TO_PEOPLE, Incident, IncidentEvent, due_days
 from domain.ports import Tools
 from domain.store import find
 
@@ -116,7 +116,7 @@ async def take_step(
     now: Now,
 ) -> Response:
     """A report was made, or the people concerned were told."""
-    form = await sent(request, "step", f"step-{step}")
+    form = await sent(request, f"step-{step}", f"step-{step}", "sure")
     company_id, actor = person.company_id or "", person.member_id
 
     async def act() -> Incident:
@@ -124,7 +124,10 @@ async def take_step(
             return await flow.people_told(db, company_id, incident_id, actor=actor, now=now)
         return await flow.reported(db, tools, company_id, incident_id, step, actor=actor, now=now)
 
-    await form.run(db, act)
+    if step == "final" and form.values["sure"] != "yes":
+        form.refuse_at("sure-final", "final_unsure")
+    else:
+        await form.run(db, act)
     if form.refilled is None:
         return to(f"/incidents/{incident_id}", f"incident_{step}")
     return await _one(request, person, db, tools, now, incident_id=incident_id, again=form.refilled)
@@ -161,7 +164,7 @@ async def _one(
     ticked = again.values.get("incident.kinds") if again else None
     return show(
         request, "incident", again, done=done, **shown,
-        kinds=TICKED, items=ITEMS, most=LONGEST_ITEM, many=MANY,
+        kinds=TICKED, items=ITEMS, to_people=TO_PEOPLE, most=LONGEST_ITEM, many=MANY,
         ticked=row.kinds if ticked is None else ticked.split(),
         persons=str(row.persons), encrypted=row.encrypted,
     )  # fmt: skip

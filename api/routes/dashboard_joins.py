@@ -8,13 +8,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.deps import Db, Kit, Now
 from api.pages import locale_of, page, words
-from api.routes.dashboard import Fault, Refilled
+from api.routes.dashboard import Fault, Refilled, names_of
 from api.routes.dashboard_forms import Form
 from api.session import SignedIn, signed_in
 from domain.company import Company
 from domain.flows import join
 from domain.ids import pattern
 from domain.ports import Sealer, Tools
+from domain.views.people import application_by_number
 from integrations import qr
 
 router = APIRouter(prefix="/dashboard", include_in_schema=False)
@@ -64,12 +65,21 @@ async def joins(request: Request, person: Reader, db: Db, tools: Kit, done: str 
 async def match(
     *, request_id: RequestId, request: Request, person: Actor, db: Db, tools: Kit, now: Now
 ) -> Response:
-    """HR found the application: the form goes to the proven address."""
-    form = await _sent(request, request_id, "number")
+    """HR found the application: first it sees whose it is, then the form goes to the address."""
+    form = await _sent(request, request_id, "number", "sure")
+    company = await db.get_one(Company, person.company_id)
     if not form.values["number"]:
         form.refuse("number_missing")
+    elif form.values["sure"] != "yes":
+        await form.run(db, lambda: application_by_number(db, company.id, form.values["number"]))
+        if form.refilled is None:
+            found = form.result
+            names = await names_of(db, tools, company.id, [found])
+            name = names.get(found.candidate_id, "")
+            shown = Refilled(values={f"{request_id}.number": form.values["number"]},
+                             made=(request_id, name, found.job_title))  # fmt: skip
+            return await _page(request, person, db, tools, again=shown)
     else:
-        company = await db.get_one(Company, person.company_id)
         await form.run(
             db,
             lambda: join.match_join(

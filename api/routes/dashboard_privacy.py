@@ -3,18 +3,19 @@
 Looking changes nothing. An export is a form that is sent: that it left the house is kept.
 """
 
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request
-from fastapi.responses import Response
+from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from api.deps import Db, Kit, Now
 from api.errors import status_of
-from api.pages import locale_of
-from api.privacy_room import Done, Officer, sent, show, to
+from api.pages import DEFAULT_LOCALE, LOCALES, locale_of, words
+from api.privacy_room import HOME, Done, Officer, sent, show, to
 from api.register_out import MEDIA, register_file
 from api.rooms import day as a_day
 from api.rooms import people as names_of_people
@@ -28,22 +29,28 @@ from domain.consent_text import headings, said
 from domain.errors import Gone, NotFound
 from domain.flows import override_source as sources
 from domain.flows import record_guardian as guardians
+from domain.flows.append_consent_event import surviving
 from domain.flows.export_register import MOST_LINES, export_register
+from domain.flows.hold import is_held
 from domain.flows.record_paper_consent import Paper, paper_statement, record_paper_consent
 from domain.guardian import METHODS, GuardianConsent
 from domain.ids import is_id, pattern
 from domain.import_words import SOURCES
+from domain.incident import due_days
 from domain.ports import Tools
 from domain.sources import allowed_sources, overrides_of
 from domain.store import find
 from domain.views.ledger_lists import counterparts
-from domain.views.privacy import exports_of, last_check, open_incidents
+from domain.views.people import person_named
+from domain.views.privacy import exports_of, open_incidents, waiting
 from domain.views.provision_register import PAGE, Wish, count_lines, provision_register
+from domain.views.rights import requests_of
 
 router = APIRouter(prefix="/dashboard/privacy", include_in_schema=False)
 
 CandidateId = Annotated[str, Path(pattern=pattern("cnd"))]
 GuardianId = Annotated[str, Path(pattern=pattern("grd"))]
+Wording = Annotated[Literal["ja", "en"], Query()]
 DayText = Annotated[str, Query(pattern=r"^[0-9-]{0,10}$")]
 IdText = Annotated[str, Query(pattern=r"^[a-z0-9_]{0,40}$")]
 _USUAL = timedelta(days=90)
@@ -54,16 +61,21 @@ async def room(
     *, request: Request, person: Officer, db: Db, tools: Kit, now: Now, done: Done = ""
 ) -> Response:
     """How it stands: the last check, incidents with their days, what left the house."""
-    company_id, today = person.company_id or "", local_day(now)
-    exports = await exports_of(db, company_id)
+    return await _room(request, person, db, tools, now, done=done)
+
+
+async def _room(
+    request: Request, person: SignedIn, db: AsyncSession, tools: Tools, now: datetime, *,
+    done: str = "", again: Refilled | None = None,
+) -> Response:  # fmt: skip
+    company = await db.get_one(Company, person.company_id)
+    exports, found = await exports_of(db, company.id), await waiting(db, company, now)
     return show(
-        request, "room",
-        company=await db.get_one(Company, company_id),
-        check=await last_check(db, company_id),
-        incidents=await open_incidents(db, company_id),
-        exports=exports,
+        request, "room", again, done=done,
+        waiting=found, check=found.check, exports=exports,
+        incidents=await open_incidents(db, company.id),
+        days=due_days, today=local_day(now),
         names=await names_of_people(db, tools.sealer, [one.actor for one in exports]),
-        today=today, done=done,
     )  # fmt: skip
 
 
@@ -174,6 +186,19 @@ async def end_source(
     return await _sources(request, person, db, tools, now, again=form.refilled)
 
 
+@router.post("/people")
+async def find_person(
+    *, request: Request, person: Officer, db: Db, tools: Kit, now: Now
+) -> Response:
+    """To the page of a person, by a number or the mail address; sent, so that no URL names it."""
+    form = await sent(request, "find", "find-person", "person")
+    found = await person_named(db, tools.sealer, person.company_id or "", form.values["person"])
+    if found is not None:
+        return RedirectResponse(f"{HOME}/people/{(await surviving(db, found)).id}", 303)
+    form.refuse("person_unknown")
+    return await _room(request, person, db, tools, now, again=form.refilled)
+
+
 @router.get("/people/{candidate_id}")
 async def one_person(
     *, candidate_id: CandidateId, request: Request, person: Officer, db: Db, tools: Kit,
@@ -231,10 +256,12 @@ async def revoke_guardian(
 @router.get("/people/{candidate_id}/paper/{application_id}")
 async def print_paper(
     *, candidate_id: CandidateId, application_id: ApplicationId, request: Request, person: Officer,
-    db: Db, tools: Kit, now: Now,
+    db: Db, tools: Kit, now: Now, wording: Wording = "ja",
 ) -> Response:  # fmt: skip
     """The statement to print and have signed, and below it the form to record what was signed."""
-    return await _paper(request, person, db, tools, now, ids=(candidate_id, application_id))
+    return await _paper(
+        request, person, db, tools, now, ids=(candidate_id, application_id), wording=wording
+    )
 
 
 @router.post("/people/{candidate_id}/paper/{application_id}")
@@ -243,47 +270,52 @@ async def record_paper(
     db: Db, tools: Kit, now: Now,
 ) -> Response:  # fmt: skip
     """The person signed: record it as evidence, with the number the paper is filed under."""
-    form = await sent(request, "paper", "paper-filed", "filed_as", "text", "signed")
-    ids, company_id = (candidate_id, application_id), person.company_id or ""
-    if form.values["signed"] != "yes":
-        form.refuse_at("paper-signed", "not_signed")
-        return await _paper(request, person, db, tools, now, ids=ids, again=form.refilled)
+    form = await sent(request, "paper", "paper-filed", "filed_as", "text", "signed", "wording")
     given = await request.form()
     choices = {
         str(one): [str(item) for item in given.getlist(f"items.{one}")]
         for one in given.getlist("agency")
     }
+    wording = form.values["wording"] if form.values["wording"] in LOCALES else DEFAULT_LOCALE
     paper = Paper(form.values["filed_as"], form.values["text"], choices)
-    try:
-        await form.run(
-            db,
-            lambda: record_paper_consent(
-                db, tools, company_id, application_id, paper, actor=person.member_id, now=now
-            ),
-        )
-    except Gone as refusal:
-        form.refuse(refusal.code, status_of(refusal))
+    if form.values["signed"] != "yes":
+        form.refuse_at("paper-signed", "not_signed")
+    else:
+        try:
+            await form.run(
+                db,
+                lambda: record_paper_consent(
+                    db, tools, person.company_id or "", application_id, paper,
+                    actor=person.member_id, now=now, locale=wording,
+                ),
+            )  # fmt: skip
+        except Gone as refusal:
+            form.refuse(refusal.code, status_of(refusal))
     if form.refilled is None:
         return to(f"/people/{candidate_id}", "paper_recorded")
-    return await _paper(request, person, db, tools, now, ids=ids, again=form.refilled)
+    return await _paper(
+        request, person, db, tools, now, ids=(candidate_id, application_id), wording=wording,
+        ticked=choices, again=form.refilled,
+    )  # fmt: skip
 
 
 async def _paper(
     request: Request, person: SignedIn, db: AsyncSession, tools: Tools, now: datetime, *,
-    ids: tuple[str, str], again: Refilled | None = None,
+    ids: tuple[str, str], wording: str, ticked: Mapping[str, Sequence[str]] | None = None,
+    again: Refilled | None = None,
 ) -> Response:  # fmt: skip
     candidate_id, application_id = ids
     company = await db.get_one(Company, person.company_id)
     application = await find(db, Application, company.id, application_id)
     if application is None or application.candidate_id != candidate_id:
         raise NotFound
-    statement = await paper_statement(db, tools, company, application, now)
+    statement = await paper_statement(db, tools, company, application, now, locale=wording)
     names = await names_of(db, tools, company.id, [application])
     return show(
         request, "paper", again,
         application=application, candidate_id=candidate_id, name=names.get(candidate_id),
         statement=statement, content=statement.content, headings=headings(statement.content),
-        said=said,
+        said=said, wording=wording, wordings=LOCALES, w=words(wording), ticked=ticked or {},
     )  # fmt: skip
 
 
@@ -340,6 +372,7 @@ async def _person(
         minor=any(one.applicant_type == "minor" for one in applications),
         standing=standing, guardian=await _facts(db, tools, candidate, standing),
         rows=await provision_register(db, company_id, wish),
+        requests=await requests_of(db, candidate), held=await is_held(db, candidate),
     )  # fmt: skip
 
 

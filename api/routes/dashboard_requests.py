@@ -13,26 +13,31 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from api import candidate_form
 from api.data_pdf import laid_out
 from api.deps import Db, Kit, Now
 from api.errors import status_of
 from api.pages import locale_of
-from api.rights_room import Handler, Officer, RightsForm, sent, show, to
+from api.rights_room import FactFault, Handler, Officer, RightsForm, sent, show, to
 from api.rooms import people as names_of_members
 from api.routes.dashboard import Before, Done, Refilled, names_of
 from api.session import SignedIn
+from domain import vault
 from domain.business_days import local_day
 from domain.candidate import Candidate
 from domain.company import Company
 from domain.errors import Gone, NotFound
 from domain.flows import hold as holds
 from domain.flows.answer_rights_request import answer_request, words_of
-from domain.flows.open_rights_request import open_request, surviving, verify
-from domain.ids import is_id, pattern
+from domain.flows.append_consent_event import surviving
+from domain.flows.correct_profile import correct_profile
+from domain.flows.open_rights_request import open_request, verify
+from domain.ids import pattern
 from domain.ports import Tools
 from domain.rights_request import CHANNELS, IDENTITY, KINDS, OPEN, RESULTS, RightsRequest
 from domain.store import find
 from domain.views import dashboard as view
+from domain.views.people import person_named
 from domain.views.rights import PAGE, Which, disclosure, queue
 from integrations.pdf import render
 
@@ -41,6 +46,7 @@ router = APIRouter(prefix="/dashboard/privacy", include_in_schema=False)
 RequestId = Annotated[str, Path(pattern=pattern("rrq"))]
 HoldId = Annotated[str, Path(pattern=pattern("hld"))]
 Person = Annotated[str, Query(pattern=f"{pattern('cnd')}|^$")]
+_DONE = frozenset({"granted", "partly"})
 DISCLOSES = frozenset({"disclosure", "disclosure_provision_records"})
 RECORDED = tuple(channel for channel in CHANNELS if channel != "my_page")
 
@@ -84,7 +90,7 @@ async def record_request(
     form = await sent(request, "request", "request-kind", "candidate", "kind", "channel", "words",
                       "identity", "submission_id")  # fmt: skip
     values, company_id = form.values, person.company_id or ""
-    there = await _person(db, company_id, values["candidate"])
+    there = await _person(db, tools, company_id, values["candidate"])
     if there is None:
         form.control = "request-candidate"
         form.refuse("person_unknown")
@@ -138,8 +144,14 @@ async def answer(
     *, request_id: RequestId, request: Request, person: Handler, db: Db, tools: Kit, now: Now
 ) -> Response:
     """Answer it, for good; a refusal says why."""
-    form = await sent(request, "answer", "answer-result", "result", "reason", "answer", "channel")
+    form = await sent(request, "answer", "answer-result", "result", "reason", "answer", "channel",
+                      "sure")  # fmt: skip
     values, company_id = form.values, person.company_id or ""
+    row, _ = await _both(db, company_id, request_id)
+    if row.kind == "erase" and values["result"] in _DONE and values["sure"] != "yes":
+        form.control = "answer-sure"
+        form.refuse("not_sure")
+        return await _one(request, person, db, tools, request_id, now=now, again=form.refilled)
     document = await _document(db, tools, company_id, request_id, now)
     digest = hashlib.sha256(document).hexdigest() if document is not None else None
     await _run(
@@ -147,13 +159,35 @@ async def answer(
         lambda: answer_request(
             db, tools, company_id, request_id, result=values["result"], reason=values["reason"],
             answer=values["answer"], channel=values["channel"], actor=person.member_id, now=now,
-            document_sha256=digest if values["result"] in {"granted", "partly"} else None,
+            document_sha256=digest if values["result"] in _DONE else None,
         ),
-        {"reason_missing": "answer-reason", "channel_unknown": "answer-channel"},
+        {"reason_missing": "answer-reason", "channel_unknown": "answer-channel",
+         "answer_missing": "answer-words"},
     )  # fmt: skip
     if form.refilled is None:
         return to(f"/requests/{request_id}", "answered")
     return await _one(request, person, db, tools, request_id, now=now, again=form.refilled)
+
+
+@router.post("/requests/{request_id}/correct")
+async def correct(
+    *, request_id: RequestId, request: Request, person: Handler, db: Db, tools: Kit, now: Now
+) -> Response:
+    """Put right what was found to be wrong; agencies that were handed it are told (34)."""
+    row, there = await _both(db, person.company_id or "", request_id)
+    if row.kind != "correction" or row.state != "verified" or there.erased_at is not None:
+        raise NotFound
+    facts = candidate_form.read(await request.form())
+    held = candidate_form.blank(await vault.profile_of(db, tools.sealer, there))
+    faults = candidate_form.fact_faults(facts, held.facts)
+    if faults:
+        again = Refilled(
+            [FactFault("correct", f"correct-{one.control}", one.code) for one in faults],
+            {f"correct.{code}": value for code, value in facts.facts.items()}, 422,
+        )  # fmt: skip
+        return await _one(request, person, db, tools, request_id, now=now, again=again)
+    items = await correct_profile(db, tools, there, facts.facts, now)
+    return to(f"/requests/{request_id}", "corrected" if items else "unchanged")
 
 
 @router.get("/requests/{request_id}/document.pdf")
@@ -187,7 +221,7 @@ async def set_hold(*, request: Request, person: Officer, db: Db, tools: Kit, now
     """Let nothing of a person be erased, by nobody and no clock."""
     form = await sent(request, "hold", "hold-reason", "candidate", "reason")
     values = form.values
-    there = await _person(db, person.company_id or "", values["candidate"])
+    there = await _person(db, tools, person.company_id or "", values["candidate"])
     if there is None:
         form.control = "hold-candidate"
         form.refuse("person_unknown")
@@ -209,12 +243,15 @@ async def release_hold(
     *, hold_id: HoldId, request: Request, person: Officer, db: Db, tools: Kit, now: Now
 ) -> Response:
     """The reason is gone: what is due is erased soon."""
-    form = await sent(request, "release", "holds")
+    form = await sent(request, f"release-{hold_id}", f"sure-{hold_id}", "sure")
     company_id = person.company_id or ""
-    await _run(
-        form, db,
-        lambda: holds.release(db, company_id, hold_id, actor=person.member_id, now=now),
-    )  # fmt: skip
+    if form.values["sure"] != "yes":
+        form.refuse("not_sure")
+    else:
+        await _run(
+            form, db,
+            lambda: holds.release(db, company_id, hold_id, actor=person.member_id, now=now),
+        )  # fmt: skip
     if form.refilled is None:
         return to("/holds", "released")
     return await _holds(request, person, db, tools, candidate="", again=form.refilled)
@@ -240,7 +277,7 @@ async def _new(
     again: Refilled | None = None,
 ) -> Response:  # fmt: skip
     company_id = person.company_id or ""
-    there = await _person(db, company_id, candidate)
+    there = await _person(db, tools, company_id, candidate)
     return show(
         request, "rights_new", again,
         candidate=there.id if there is not None else candidate,
@@ -255,12 +292,14 @@ async def _one(
 ) -> Response:  # fmt: skip
     row, there = await _both(db, person.company_id or "", request_id)
     actors = [row.answered_by] if row.answered_by else []
+    corrects = row.kind == "correction" and row.state == "verified" and there.erased_at is None
     return show(
         request, "rights_request", again, done=done,
         row=row, there=there, said=await words_of(db, tools, row), today=local_day(now),
         name=await _name(db, tools, there), is_open=row.state in OPEN,
         held=await holds.is_held(db, there),
         discloses=row.kind in DISCLOSES and row.state != "received" and there.erased_at is None,
+        facts=await _facts(db, tools, there) if corrects else None,
         results=RESULTS if row.state == "verified" else ("refused",),
         channels=CHANNELS, identities=[one for one in IDENTITY if "code" not in one],
         members=await names_of_members(db, tools.sealer, actors),
@@ -277,7 +316,7 @@ async def _holds(
     return show(
         request, "rights_holds", again, done=done,
         rows=rows, candidate=candidate,
-        name=await _name(db, tools, await _person(db, company_id, candidate)),
+        name=await _name(db, tools, await _person(db, tools, company_id, candidate)),
         reasons={row.id: await holds.reason_of(db, tools.sealer, row) for row in rows},
         names=await names_of(db, tools, company_id, rows),
         members=await names_of_members(db, tools.sealer, actors),
@@ -307,10 +346,13 @@ async def _both(
     return row, await surviving(db, there)
 
 
-async def _person(db: AsyncSession, company_id: str, candidate_id: str) -> Candidate | None:
-    if not is_id(candidate_id, "cnd"):
-        return None
-    found = await find(db, Candidate, company_id, candidate_id)
+async def _facts(db: AsyncSession, tools: Tools, there: Candidate) -> dict[str, str]:
+    """What may be put right here, as we hold it."""
+    return candidate_form.blank(await vault.profile_of(db, tools.sealer, there)).facts
+
+
+async def _person(db: AsyncSession, tools: Tools, company_id: str, said: str) -> Candidate | None:
+    found = await person_named(db, tools.sealer, company_id, said) if said else None
     return await surviving(db, found) if found is not None else None
 
 

@@ -1,5 +1,6 @@
 """The company's settings about people's data, for the privacy officer."""
 
+from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -12,20 +13,31 @@ from api.rooms import whole
 from api.routes.dashboard import Refilled
 from api.session import SignedIn
 from domain.company import Company
+from domain.errors import Invalid
 from domain.flows.change_privacy_settings import (
     LONGEST,
     MOST_MONTHS,
+    TEXTS,
     Settings,
     change_privacy_settings,
+    check,
+    shortens,
 )
 from domain.retention import DEFAULTS
 
 router = APIRouter(prefix="/dashboard/settings/privacy", include_in_schema=False)
 
-TEXTS = ("privacy_officer", "privacy_contact", "processors", "processors_en")
 RULES = tuple(name for name in DEFAULTS if name != "application_months")
 """The months of an application stand in the notice as well, and have a field of their own."""
-_FIELDS = (*TEXTS, "retention_months", *RULES, "feedback_requests", "reapplication_months", "jobs")
+_FIELDS = (
+    *TEXTS,
+    "retention_months",
+    *RULES,
+    "feedback_requests",
+    "reapplication_months",
+    "jobs",
+    "sure",
+)
 
 
 @router.get("")
@@ -40,8 +52,11 @@ async def change(*, request: Request, person: Officer, db: Db, now: Now) -> Resp
     form = await sent(request, "settings", "settings-privacy_officer", *_FIELDS)
     wish = _wish(form)
     if wish is not None:
-        asked = wish
-        await form.run(db, lambda: change_privacy_settings(db, person.company_id or "", asked, now))
+        try:
+            async with db.begin_nested():
+                await _take_over(db, person.company_id or "", wish, form, now)
+        except Invalid as refusal:
+            form.refuse_at(f"settings-{refusal.detail}", refusal.code)
     if form.refilled is None:
         return RedirectResponse("/dashboard/settings/privacy?done=settings_kept", 303)
     return await _page(request, person, db, again=form.refilled)
@@ -66,6 +81,17 @@ async def _page(
         start=start, texts=TEXTS, rules=RULES, longest=LONGEST, most=MOST_MONTHS,
         feedback=company.feedback_requests if ticked is None else ticked,
     )  # fmt: skip
+
+
+async def _take_over(
+    db: AsyncSession, company_id: str, wish: Settings, form: PrivacyForm, now: datetime
+) -> None:
+    """Shorter times erase people: that is said, and confirmed, before it is taken over."""
+    check(wish)
+    company = await db.get_one(Company, company_id)
+    if form.values["sure"] != "yes" and shortens(company, wish):
+        raise Invalid("sure", code="shorter_unsure")
+    await change_privacy_settings(db, company_id, wish, now)
 
 
 def _wish(form: PrivacyForm) -> Settings | None:

@@ -78,7 +78,7 @@ async def send(
     request: Request, at: At, db: Db, *, tools: Kit, now: Now, process: Process
 ) -> Response:
     """The same answer for every address: a mail with a link that proves it."""
-    await session.check_form(request, process.settings, None)
+    await session.check_form(request, process.settings, None, nameless=True)
     _count(request)
     if at is None:
         return _unknown(request)
@@ -113,7 +113,7 @@ async def prove(
     process: Process,
 ) -> Response:
     """The button: on to the form, or to the words that HR needs to find the application."""
-    await session.check_form(request, process.settings, None)
+    await session.check_form(request, process.settings, None, nameless=True)
     if at is None:
         return _unknown(request)
     asked = await join.find_request(db, at.company, token)

@@ -13,7 +13,7 @@ from sqlmodel import col, select
 from domain import vault
 from domain.candidate import Candidate
 from domain.errors import Conflict, Gone, Invalid, StepNotAllowed
-from domain.flows.append_consent_event import lock_candidate
+from domain.flows.append_consent_event import lock_candidate, surviving
 from domain.flows.change_person import delete
 from domain.flows.erase_candidate import plan_record_end
 from domain.flows.hold import is_held
@@ -21,7 +21,6 @@ from domain.flows.open_rights_request import (
     close,
     locked,
     open_request,
-    surviving,
     write_about,
 )
 from domain.flows.restrict_person import lift
@@ -38,6 +37,9 @@ from domain.rights_request import (
     due_on,
 )
 
+_GRANTED = frozenset({"granted", "partly"})
+_TOLD_IN_WORDS = frozenset({"purpose_notice"})
+"""What is given here is the answer itself (個人情報保護法 32(2)), no document and no deed."""
 _NEEDS_REASON = frozenset({"partly", "refused"})
 _NOT_DONE = frozenset({"refused", "nothing_held"})
 
@@ -59,14 +61,17 @@ async def answer_request(
     """Answer it, for good. Whoever was not recognised can only be refused.
 
     `document_sha256` is of the document that is handed over with it. Raises `Invalid`
-    (`result_unknown`, `channel_unknown`, `reason_missing`, `answer_too_long`), `Conflict`
-    (`legal_hold`: nothing is erased while it stands), `StepNotAllowed`, `NotFound`.
+    (`result_unknown`, `channel_unknown`, `reason_missing`, `answer_missing`: the purpose of use is
+    told in words, `answer_too_long`), `Conflict` (`legal_hold`: nothing is erased while it stands),
+    `StepNotAllowed`, `NotFound`.
     """
     _check(result, reason, answer, channel)
     candidate, row = await locked(session, company_id, request_id)
+    if row.kind in _TOLD_IN_WORDS and result in _GRANTED and not answer.strip():
+        raise Invalid(code="answer_missing")
     if row.state == "received" and result != "refused":
         raise StepNotAllowed(row.state, "answer")
-    erases = row.kind == "erase" and result in {"granted", "partly"}
+    erases = row.kind == "erase" and result in _GRANTED
     if erases and await is_held(session, candidate):
         raise Conflict(code="legal_hold")
     state = advance(row.state, "refuse" if row.state == "received" else "answer")

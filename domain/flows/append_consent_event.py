@@ -47,3 +47,12 @@ async def lock_candidate(session: AsyncSession, company_id: str, candidate_id: s
         .execution_options(populate_existing=True)
     )
     return (await session.scalars(wanted)).one()
+
+
+async def surviving(session: AsyncSession, candidate: Candidate) -> Candidate:
+    """The record the person has today: what was merged into another one is that other one."""
+    while candidate.merged_into_id is not None:
+        candidate = await session.get_one(
+            Candidate, (candidate.company_id, candidate.merged_into_id)
+        )
+    return candidate

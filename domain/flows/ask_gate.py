@@ -19,10 +19,11 @@ from domain.base import Row
 from domain.business_days import local_day
 from domain.candidate import Candidate
 from domain.consent import Consent, ConsentEvent, ConsentText, ConsentTextEnd
+from domain.flows.withdraw_consent import was_stopped
 from domain.gate import Facts, Hearing, closed_because
 from domain.guardian import GuardianConsent
 from domain.ports import Holidays
-from domain.relay import Relay
+from domain.relay import STARTED, Relay
 from domain.store import find
 from domain.views.duties import paused
 
@@ -61,12 +62,13 @@ async def ask_gate(
     evidence = await find(session, ConsentEvent, company_id, consent.event_id)
     words = await find(session, ConsentText, company_id, consent.text_id)
     application = await _fresh(session, Application, (company_id, relay.application_id))
+    candidate = await _fresh(session, Candidate, (company_id, relay.candidate_id))
     facts = Facts(
         relay=relay,
         consent=consent,
         evidence=evidence,
         text=words,
-        candidate=await _fresh(session, Candidate, (company_id, relay.candidate_id)),
+        candidate=candidate,
         agency=await _fresh(session, Agency, relay.agency_id),
         agreement=agreement,
         hearing=hearing,
@@ -75,6 +77,9 @@ async def ask_gate(
         text_ended=await _has_ended(session, words, now),
         rejected=application.outcome == "rejected",
         guardian=await _guardian(session, evidence),
+        survivor=await _survivor(session, candidate),
+        # Where somebody had started, the state alone does not tell that it was stopped.
+        stopped=relay.state in STARTED and await was_stopped(session, relay),
     )
     return facts, closed_because(facts, now, local_day(now))
 
@@ -95,6 +100,12 @@ async def _guardian(session: AsyncSession, evidence: ConsentEvent | None) -> Gua
         return None
     place = (evidence.company_id, evidence.guardian_consent_id)
     return await _fresh(session, GuardianConsent, place)
+
+
+async def _survivor(session: AsyncSession, candidate: Candidate) -> Candidate | None:
+    if candidate.merged_into_id is None:
+        return None
+    return await _fresh(session, Candidate, (candidate.company_id, candidate.merged_into_id))
 
 
 async def _duty_missed(

@@ -4,14 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
+from domain.business_days import local_day
+from domain.candidate import Candidate
 from domain.company import Company
 from domain.consent_text import FORBIDDEN
 from domain.errors import Invalid
-from domain.retention import rules_of
+from domain.retention import look_on, rules_of
 
+TEXTS = ("privacy_officer", "privacy_contact", "processors", "processors_en")
 LONGEST = 500
 MOST_MONTHS = 60
 MOST_JOBS = 50
@@ -40,17 +44,16 @@ async def change_privacy_settings(
 ) -> Company:
     """Take them over. What was consented to before keeps the words it was given under.
 
-    Raises `Invalid`: `text_missing`, `reward_offered`, `months_invalid`, `retention_invalid`,
-    `jobs_invalid`.
+    Other times to keep data hold for everybody from the next night on; until then a slip can be
+    put right. Raises `Invalid`: `text_missing`, `reward_offered`, `months_invalid`,
+    `retention_invalid`, `jobs_invalid`.
     """
-    del now
     check(wish)
     wanted = select(Company).where(col(Company.id) == company_id).with_for_update()
     company = (await session.scalars(wanted)).one()
-    for name in (
-        "privacy_officer", "privacy_contact", "processors", "processors_en", "retention_months",
-        "feedback_requests", "reapplication_months",
-    ):  # fmt: skip
+    if rules_of(wish.retention, wish.retention_months) != _rules(company):
+        await _look_again(session, company_id, now)
+    for name in (*TEXTS, "retention_months", "feedback_requests", "reapplication_months"):
         setattr(company, name, getattr(wish, name))
     company.retention = dict(wish.retention)
     company.job_reapplication = dict(wish.job_reapplication)
@@ -59,19 +62,54 @@ async def change_privacy_settings(
     return company
 
 
+def shortens(company: Company, wish: Settings) -> bool:
+    """Whether data would be kept for less long than now: people may be erased for it.
+
+    Raises `Invalid` (`retention_invalid`).
+    """
+    before = _rules(company)
+    after = rules_of(wish.retention, wish.retention_months)
+    return any(after[rule] < kept for rule, kept in before.items())
+
+
+def _rules(company: Company) -> dict[str, int]:
+    return rules_of(company.retention, company.retention_months)
+
+
+async def _look_again(session: AsyncSession, company_id: str, now: datetime) -> None:
+    """Everybody's time is counted anew in the coming night; who is held back has no look."""
+    tonight = look_on(local_day(now))
+    await session.execute(
+        update(Candidate)
+        .where(
+            col(Candidate.company_id) == company_id,
+            col(Candidate.review_at) > tonight,
+            col(Candidate.erased_at).is_(None),
+        )
+        .values(review_at=tonight)
+    )
+
+
 def check(wish: Settings) -> None:
-    """Whether it can be said and kept; the refusals of `change_privacy_settings`."""
-    texts = (wish.privacy_officer, wish.privacy_contact, wish.processors, wish.processors_en)
-    months = (wish.retention_months, *wish.job_reapplication.values(), wish.reapplication_months)
-    faults = {
-        "text_missing": not all(1 <= len(one.strip()) <= LONGEST for one in texts),
-        "reward_offered": any(word in "".join(texts) for word in FORBIDDEN),
-        "months_invalid": not all(0 <= one <= MOST_MONTHS for one in months)
-        or wish.retention_months < 1,
-        "jobs_invalid": len(wish.job_reapplication) > MOST_JOBS
-        or not all(1 <= len(job) <= _LONGEST_JOB for job in wish.job_reapplication),
-    }
-    wrong = next((code for code, found in faults.items() if found), None)
+    """Whether it can be said and kept; refusals as of `change_privacy_settings`, naming the field.
+
+    Jobs are the field `jobs`.
+    """
+    texts = {name: getattr(wish, name) for name in TEXTS}
+    months = {name: getattr(wish, name) for name in ("retention_months", "reapplication_months")}
+    jobs = wish.job_reapplication
+    faults = [
+        *(("text_missing", name, not 1 <= len(one.strip()) <= LONGEST)
+          for name, one in texts.items()),
+        *(("reward_offered", name, any(word in one for word in FORBIDDEN))
+          for name, one in texts.items()),
+        ("months_invalid", "retention_months", wish.retention_months < 1),
+        *(("months_invalid", name, not 0 <= one <= MOST_MONTHS) for name, one in months.items()),
+        ("months_invalid", "jobs", not all(0 <= one <= MOST_MONTHS for one in jobs.values())),
+        ("jobs_invalid", "jobs",
+         len(jobs) > MOST_JOBS or not all(1 <= len(job) <= _LONGEST_JOB for job in jobs)),
+    ]  # fmt: skip
+    wrong = next(((code, name) for code, name, found in faults if found), None)
     if wrong is not None:
-        raise Invalid(code=wrong)
+        raise Invalid(wrong[1], code=wrong[0])
     rules_of(wish.retention, wish.retention_months)

@@ -173,9 +173,10 @@ async def _stop(
 ) -> None:
     """End what was agreed; agencies that heard of the person hear of this."""
     for consent in await consents_of(session, candidate):
+        at = now
         if consent.state in _SEEN_BEFORE:
-            await end(session, candidate, consent, now, channel="web", method="erasure")
-        await stop_relays(session, tools, company, consent, "erased", now=now)
+            at = await end(session, candidate, consent, now, channel="web", method="erasure")
+        await stop_relays(session, tools, company, consent, "erased", now=at)
     await session.flush()
 
 

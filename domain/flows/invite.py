@@ -1,7 +1,9 @@
 """Invite an eligible rejected candidate to opt in: one invitation per application."""
 
 import secrets
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
@@ -10,13 +12,15 @@ from domain.application import Application
 from domain.business_days import calendar_of, office_moment
 from domain.company import Company
 from domain.eligibility import OWN_WISH, failing_reasons, may_be_invited
-from domain.errors import Conflict
+from domain.errors import Conflict, NotFound
 from domain.flows.open_account import token_hash
 from domain.ids import new_id
 from domain.invitation import CandidateLink, Invitation, advance
 from domain.notice import Mail
 from domain.ports import Tools
-from domain.store import add_once, lock
+from domain.store import add_once, find, lock
+
+_ANSWERED = frozenset({"given", "declined"})
 
 
 async def invite(
@@ -134,6 +138,42 @@ async def new_link(
     return f"{tools.public_url}/c/{token}"
 
 
+async def open_links(
+    session: AsyncSession, application: Application, now: datetime
+) -> Sequence[CandidateLink]:
+    """Links to the form that still work while nobody has answered, newest first."""
+    invitation = await invitation_of(session, application)
+    if invitation is None or invitation.state in _ANSWERED:
+        return []
+    wanted = select(CandidateLink).where(
+        *_links_of(application.company_id, application.candidate_id, application.id),
+        col(CandidateLink.expires_at) > now,
+    )
+    return (await session.scalars(wanted.order_by(col(CandidateLink.id).desc()))).all()
+
+
+async def revoke_link(
+    session: AsyncSession, company_id: str, application_id: str, link_id: str, now: datetime
+) -> None:
+    """Take one link back, e.g. because it reached the wrong person; the invitation stays.
+
+    Twice is the same as once. Raises `NotFound`, and `Conflict` (`already_answered`): from then on
+    a link is the person's own way back to what they answered.
+    """
+    application = await find(session, Application, company_id, application_id)
+    if application is None:
+        raise NotFound
+    invitation = await invitation_of(session, application)
+    link = await lock(session, CandidateLink, company_id, link_id)
+    if link.application_id != application_id or link.purpose != "optin":
+        raise NotFound
+    if invitation is not None and invitation.state in _ANSWERED:
+        raise Conflict("the candidate has answered this invitation", code="already_answered")
+    link.revoked_at = link.revoked_at or now
+    session.add(link)
+    await session.flush()
+
+
 async def call_off_invitation(
     session: AsyncSession, company_id: str, application_id: str, now: datetime
 ) -> None:
@@ -186,15 +226,22 @@ async def _make(session: AsyncSession, application: Application, now: datetime) 
 
 async def _revoke_links(session: AsyncSession, invitation: Invitation, now: datetime) -> None:
     links = select(CandidateLink).where(
-        col(CandidateLink.company_id) == invitation.company_id,
-        col(CandidateLink.candidate_id) == invitation.candidate_id,
-        col(CandidateLink.application_id) == invitation.application_id,
-        col(CandidateLink.purpose) == "optin",
-        col(CandidateLink.revoked_at).is_(None),
+        *_links_of(invitation.company_id, invitation.candidate_id, invitation.application_id)
     )
     for link in (await session.scalars(links)).all():
         link.revoked_at = now
         session.add(link)
+
+
+def _links_of(company_id: str, candidate_id: str, application_id: str) -> tuple[Any, ...]:
+    """Links to the form of one application that were not taken back."""
+    return (
+        col(CandidateLink.company_id) == company_id,
+        col(CandidateLink.candidate_id) == candidate_id,
+        col(CandidateLink.application_id) == application_id,
+        col(CandidateLink.purpose) == "optin",
+        col(CandidateLink.revoked_at).is_(None),
+    )
 
 
 async def _cancel_mails(session: AsyncSession, invitation: Invitation) -> None:

@@ -14,7 +14,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from domain import consent_text
-from domain.application import Application
 from domain.candidate import Candidate
 from domain.company import Company
 from domain.consent import Consent
@@ -28,6 +27,7 @@ from domain.join_request import HELD_DAYS, PROVE_WITHIN, JoinRequest, advance
 from domain.notice import Suppression
 from domain.ports import Sealer, Tools
 from domain.store import lock
+from domain.views.people import application_by_number
 
 NOT_AGAIN_WITHIN = timedelta(hours=1)
 MOST_A_DAY = 5
@@ -126,7 +126,7 @@ async def match_join(
     `already_answered`.
     """
     asked = await _held(session, company, request_id)
-    application = await _application(session, company, number)
+    application = await application_by_number(session, company.id, number)
     url, _ = await hand_over_link(session, tools, company.id, application.id, now)
     await _mail(session, tools, company, asked, template="join_matched", url=url, now=now)
     asked.application_id, asked.answered_by = application.id, actor
@@ -250,21 +250,6 @@ async def _held(session: AsyncSession, company: Company, request_id: str) -> Joi
     if asked.state != "held":
         raise Conflict(code="join_over")
     return asked
-
-
-async def _application(session: AsyncSession, company: Company, number: str) -> Application:
-    if "\0" in number:
-        raise Conflict(code="application_unclear")
-    column = Application.id if number.startswith("app_") else Application.external_id
-    wanted = (
-        select(Application)
-        .where(col(Application.company_id) == company.id, col(column) == number)
-        .limit(2)
-    )
-    found = (await session.scalars(wanted)).all()
-    if len(found) != 1:
-        raise Conflict(code="application_unclear")
-    return found[0]
 
 
 async def _mail(

@@ -19,6 +19,12 @@ async def ask_to_join(session: AsyncSession, kept: Candidate, other: Candidate) 
         await later(session, "consent.merged", kept.company_id, kept.id)
 
 
+async def ask_to_join_new(session: AsyncSession, candidate: Candidate) -> None:
+    """The same after a consent was given: the older one may stand under a record merged before."""
+    if len(await records_of(session, candidate)) > 1:
+        await later(session, "consent.merged", candidate.company_id, candidate.id)
+
+
 async def join_consents(
     session: AsyncSession, tools: Tools, company_id: str, candidate_id: str, now: datetime
 ) -> list[str]:

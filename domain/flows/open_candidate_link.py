@@ -101,13 +101,16 @@ async def open_candidate_link(session: AsyncSession, token: str) -> Opened | Non
 async def new_my_page_link(
     session: AsyncSession, tools: Tools, candidate: Candidate, now: datetime
 ) -> str:
-    """A link to the person's own page: for 180 days, and while a consent stands (rules 17.6)."""
+    """A link to the person's own page: for 180 days, and while a consent stands (rules 17.6).
+
+    A record that was merged has no page of its own: the surviving record's shows everything.
+    """
     token = secrets.token_urlsafe(32)
     session.add(
         CandidateLink(
             company_id=candidate.company_id, id=new_id("lnk"), token_hash=token_hash(token),
-            candidate_id=candidate.id, purpose="my_page", created_at=now,
-            expires_at=now + MY_PAGE_LIFE,
+            candidate_id=candidate.merged_into_id or candidate.id, purpose="my_page",
+            created_at=now, expires_at=now + MY_PAGE_LIFE,
         )
     )  # fmt: skip
     await session.flush()
@@ -126,7 +129,7 @@ async def newest_form(
         select(Application)
         .where(
             col(Application.company_id) == company.id,
-            col(Application.candidate_id) == candidate.id,
+            col(Application.candidate_id) == (candidate.merged_into_id or candidate.id),
             col(Application.outcome) == "rejected",
         )
         .order_by(col(Application.id).desc())

@@ -10,7 +10,7 @@ from domain.business_days import local_day, long_date
 from domain.candidate import Candidate
 from domain.company import Company
 from domain.errors import Conflict, Gone, Invalid
-from domain.flows.append_consent_event import lock_candidate
+from domain.flows.append_consent_event import lock_candidate, surviving
 from domain.flows.open_candidate_link import new_my_page_link
 from domain.flows.restrict_person import lift, restrict
 from domain.flows.tell_members import tell_company
@@ -34,8 +34,8 @@ from domain.rights_request import (
 )
 from domain.store import add_once, find, lock
 
-HANDLERS = ("privacy_officer", "head")
-"""Roles that are told of requests, and answer them."""
+HANDLERS = ("privacy_officer", "head", "admin")
+"""Roles that are told of requests, and answer them: nobody else may be there to hear of one."""
 NEEDS_WORDS = frozenset({"correction"})
 
 
@@ -171,15 +171,6 @@ async def locked(
         await lock_candidate(session, company_id, seen.candidate_id)
     row = await lock(session, RightsRequest, company_id, request_id)
     return await session.get_one(Candidate, (company_id, row.candidate_id)), row
-
-
-async def surviving(session: AsyncSession, candidate: Candidate) -> Candidate:
-    """The record the person has today: what was merged into another one is that other one."""
-    while candidate.merged_into_id is not None:
-        candidate = await session.get_one(
-            Candidate, (candidate.company_id, candidate.merged_into_id)
-        )
-    return candidate
 
 
 async def write_about(

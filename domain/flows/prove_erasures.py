@@ -4,11 +4,12 @@
 it with the schema, so a new column cannot be forgotten here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col, select
 
 from domain import vault
 from domain.candidate import Candidate, SubjectKey
@@ -24,29 +25,23 @@ class Sealed:
     column: str
     kind: str
     whose: str = "candidate_id"
-    """The column with the person's id, or a condition on `:candidate`."""
+    """The column with the person's id; of a row without one, the table that tells it."""
     emptied: bool = False
     """Erasure leaves nothing in it at all."""
 
 
-_OF_APPLICATION = (
-    "application_id IN (SELECT id FROM application"
-    " WHERE company_id = :company AND candidate_id = :candidate)"
-)
-_OF_FILE = (
-    "file_id IN (SELECT id FROM candidate_file"
-    " WHERE company_id = :company AND candidate_id = :candidate)"
-)
+_THROUGH = {"application": "application_id", "candidate_file": "file_id"}
+"""Tables that tell whose a row is, and by which of its columns."""
 SEALED_BY_PERSON: tuple[Sealed, ...] = (
     Sealed("candidate", "profile", "profile", "id", emptied=True),
     Sealed("candidate_file", "name", "profile", emptied=True),
-    Sealed("candidate_file_body", "sealed", "profile", _OF_FILE, emptied=True),
+    Sealed("candidate_file_body", "sealed", "profile", "candidate_file", emptied=True),
     Sealed("delivery", "body", "profile", emptied=True),
     Sealed("delivery", "events", "profile", emptied=True),
     Sealed("delivery", "headers", "profile", emptied=True),
     Sealed("feedback_request", "answer", "profile", emptied=True),
     Sealed("feedback_request", "draft", "profile", emptied=True),
-    Sealed("hold_clearance", "reason", "profile", _OF_APPLICATION),
+    Sealed("hold_clearance", "reason", "profile", "application"),
     Sealed("notice", "feedback", "profile", emptied=True),
     Sealed("reflection", "sealed", "profile", emptied=True),
     Sealed("guardian_consent", "sealed", "record"),
@@ -107,48 +102,76 @@ async def sample_erased(
 
 
 async def prove(
-    session: AsyncSession, sealer: Sealer, company_id: str, candidate_id: str
+    session: AsyncSession, sealer: Sealer, company_id: str, people: Sequence[str]
 ) -> list[Readable]:
-    """Try to read everything of an erased person; what could be read, or is not empty."""
-    candidate = await session.get_one(Candidate, (company_id, candidate_id))
-    keys = {
-        kind: await session.get_one(SubjectKey, (company_id, candidate_id, kind))
-        for kind in ("profile", "record")
-    }
+    """Try to read everything of erased people; what could be read, or is not empty.
+
+    One statement per place, however many they are.
+    """
+    of_company = col(Candidate.company_id) == company_id
+    erased = await session.scalars(
+        select(Candidate).where(of_company, col(Candidate.id).in_(people))
+    )
+    theirs = {one.id: one for one in erased.all()}
+    keys = await session.scalars(
+        select(SubjectKey).where(
+            col(SubjectKey.company_id) == company_id, col(SubjectKey.candidate_id).in_(people)
+        )
+    )
+    standing = {(key.candidate_id, key.kind) for key in keys.all() if key.wrapped is not None}
     found = [
-        Readable(company_id, candidate_id, f"candidate.{column}")
+        Readable(company_id, one.id, f"candidate.{column}")
+        for one in theirs.values()
         for column in ("profile", "email_hmac", "phone_hmac", "kana_birth_hmac")
-        if getattr(candidate, column) is not None
+        if getattr(one, column) is not None
     ]
-    if keys["profile"].wrapped is not None:
-        found.append(Readable(company_id, candidate_id, "subject_key.profile"))
+    found += [
+        Readable(company_id, one, "subject_key.profile")
+        for one in theirs
+        if (one, "profile") in standing
+    ]
     for place in SEALED_BY_PERSON:
-        if keys[place.kind].wrapped is not None and place.kind == "record":
-            continue  # the statutory record, until its own date
-        rows = await _rows(session, place, company_id, candidate_id)
-        opened = [await _opens(session, sealer, candidate, place.kind, value) for value in rows]
-        if any(opened) or (place.emptied and rows):
-            found.append(Readable(company_id, candidate_id, f"{place.table}.{place.column}"))
+        # The statutory record may be read until its own date.
+        ended = {
+            number: one
+            for number, one in theirs.items()
+            if place.kind == "profile" or (number, "record") not in standing
+        }
+        left = await _left(session, sealer, company_id, place, ended)
+        found += [Readable(company_id, one, f"{place.table}.{place.column}") for one in left]
     mails = text(
-        "SELECT count(*) FROM mail WHERE tenant_id = :company AND candidate_id = :candidate"
-        " AND sealed IS NOT NULL"
+        "SELECT DISTINCT candidate_id FROM mail WHERE tenant_id = :company"
+        " AND candidate_id = ANY(CAST(:people AS text[])) AND sealed IS NOT NULL"
     )
-    values = {"company": company_id, "candidate": candidate_id}
-    if (await session.execute(mails, values)).scalar_one():
-        found.append(Readable(company_id, candidate_id, "mail.sealed"))
-    return found
+    written = await session.execute(mails, {"company": company_id, "people": list(theirs)})
+    return found + [Readable(company_id, one, "mail.sealed") for one in written.scalars()]
 
 
-async def _rows(
-    session: AsyncSession, place: Sealed, company_id: str, candidate_id: str
-) -> list[bytes]:
-    whose = place.whose if " " in place.whose else f"{place.whose} = :candidate"
+async def _left(
+    session: AsyncSession,
+    sealer: Sealer,
+    company_id: str,
+    place: Sealed,
+    people: Mapping[str, Candidate],
+) -> list[str]:
+    """Of whom something at this place can be read, or is there though it was to be emptied."""
+    owner, through = f"t.{place.whose}", ""
+    if place.whose in _THROUGH:
+        owner, leads = "o.candidate_id", _THROUGH[place.whose]
+        through = f" JOIN {place.whose} o ON o.company_id = t.company_id AND o.id = t.{leads}"
     wanted = text(
-        f"SELECT {place.column} FROM {place.table} WHERE company_id = :company AND {whose}"  # noqa: S608
-        f" AND {place.column} IS NOT NULL"
+        f"SELECT {owner}, t.{place.column} FROM {place.table} t{through}"  # noqa: S608
+        f" WHERE t.company_id = :company AND {owner} = ANY(CAST(:people AS text[]))"
+        f" AND t.{place.column} IS NOT NULL"
     )
-    values = {"company": company_id, "candidate": candidate_id}
-    return [bytes(one) for one in (await session.execute(wanted, values)).scalars()]
+    values = {"company": company_id, "people": list(people)}
+    rows = (await session.execute(wanted, values)).all()
+    left = {
+        whose
+        for whose, sealed in rows
+        if place.emptied or await _opens(session, sealer, people[whose], place.kind, bytes(sealed))
+    }
+    return sorted(left)
 
 
 async def _opens(

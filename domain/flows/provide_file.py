@@ -10,7 +10,6 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from domain import vault
 from domain.access import relay_of_agency
 from domain.candidate import Candidate
 from domain.candidate_file import (
@@ -26,7 +25,11 @@ from domain.company import Company
 from domain.consent import Consent
 from domain.errors import Forbidden, Gone, NotFound
 from domain.flows.ask_gate import ask_gate
-from domain.flows.record_provision import record_provision, report_provision
+from domain.flows.record_provision import (
+    profile_today,
+    record_provision,
+    report_provision,
+)
 from domain.gate import PERMANENT, Facts
 from domain.ids import new_id
 from domain.jobs import later
@@ -185,8 +188,10 @@ async def _record(
     now: datetime,
 ) -> Provision:  # fmt: skip
     company = await session.get_one(Company, facts.relay.company_id)
-    profile = await vault.profile_of(session, tools.sealer, facts.candidate)
-    digest = tools.sealer.blind("package-file", f"{facts.relay.id}:{file.id}:{file.sha256}").hex()
+    profile = await profile_today(session, tools, facts)
+    # A record rests on one event of the consent: read after a renewal, the same file has another.
+    content = f"{facts.consent.event_id}:{file.id}:{file.sha256}"
+    digest = tools.sealer.blind("package-file", content).hex()
     record, new = await record_provision(
         session, tools, facts, profile, items=[file.kind], digest=digest, channel="api",
         client_id=client_id, now=now, file_sha256=[file.sha256],

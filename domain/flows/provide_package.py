@@ -10,19 +10,22 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col, select
 
-from domain import relay_package, vault
+from domain import relay_package
 from domain.access import relay_of_agency
 from domain.application import Application
 from domain.company import Company
 from domain.errors import Forbidden, Gone
+from domain.flows.append_consent_event import surviving
 from domain.flows.ask_gate import ask_gate
 from domain.flows.provide_file import refs_for
-from domain.flows.record_provision import record_provision, report_provision
-from domain.flows.send_notice import feedback_of
+from domain.flows.record_provision import (
+    profile_today,
+    record_provision,
+    report_provision,
+)
+from domain.flows.send_notice import feedback_told
 from domain.gate import PERMANENT, Facts
-from domain.notice import Notice
 from domain.ports import Tools
 from domain.relay import Provision
 
@@ -58,7 +61,7 @@ async def provide_package(
     if closed is not None:
         raise _refusal(closed)
     company = await session.get_one(Company, facts.relay.company_id)
-    profile = await vault.profile_of(session, tools.sealer, facts.candidate)
+    profile = await profile_today(session, tools, facts)
     items = await _items(session, tools, facts, company, profile)
     assert facts.text is not None
     files = await refs_for(session, tools, facts.relay, facts.consent, now)
@@ -97,30 +100,12 @@ async def _items(
     consented = facts.consent.items
     feedback = None
     if "interview_feedback" in consented:
-        feedback = await _feedback(session, tools, facts)
+        person = await surviving(session, facts.candidate)
+        feedback = await feedback_told(session, tools, person, application.id)
     return relay_package.candidate_items(
         consented, profile, company=company, job_title=application.job_title,
         stage=application.stage, feedback=feedback,
     )  # fmt: skip
-
-
-async def _feedback(session: AsyncSession, tools: Tools, facts: Facts) -> str | None:
-    """The text the candidate was shown, never another one."""
-    sent = (
-        select(Notice)
-        .where(
-            col(Notice.company_id) == facts.relay.company_id,
-            col(Notice.application_id) == facts.relay.application_id,
-            col(Notice.kind) == "rejected",
-            col(Notice.state) == "sent",
-            col(Notice.feedback).is_not(None),
-        )
-        .order_by(col(Notice.sent_at).desc())
-    )
-    notice = (await session.scalars(sent)).first()
-    if notice is None:
-        return None
-    return await feedback_of(session, tools, facts.candidate, notice)
 
 
 def _dates(facts: Facts, record: Provision, now: datetime) -> dict[str, Any]:

@@ -17,7 +17,6 @@ from domain.erasure import RULES, Erasure
 from domain.flows.erase_candidate import erase_again
 from domain.ids import is_id
 from domain.store import find
-from domain.views.feed import EPOCH_FACT
 
 FORM = "career-relay-erasure/1"
 _WORDS = ("id", "company_id", "candidate_id", "key_kind", "rule", "actor")
@@ -67,14 +66,6 @@ async def reapply(session: AsyncSession, kept: Erasure, now: datetime) -> bool:
     """Erase one person again; true when there was something to erase."""
     candidate = await find(session, Candidate, kept.company_id, kept.candidate_id)
     return candidate is not None and await erase_again(session, candidate, kept, now)
-
-
-async def epoch(session: AsyncSession) -> int:
-    """The feed's epoch now. A restored database needs a greater one: cursors begin anew."""
-    found = await session.execute(
-        text("SELECT value FROM instance_fact WHERE name = :name"), {"name": EPOCH_FACT}
-    )
-    return int(found.scalar() or 0)
 
 
 async def unlogged(

@@ -30,9 +30,11 @@ from domain.errors import Gone, Invalid
 from domain.flows.announce import announce
 from domain.flows.append_consent_event import append, lock_candidate
 from domain.flows.ask_candidate import plan_questions
+from domain.flows.join_consents import ask_to_join_new
 from domain.flows.leave_note import note_for_vendor
 from domain.flows.open_candidate_link import Opened, new_my_page_link
-from domain.flows.spread_correction import spread_correction
+from domain.flows.spread_correction import held_by, spread_correction, tell_corrected
+from domain.flows.withdraw_consent import after_last_read
 from domain.flows.write_mail import write_to_candidate
 from domain.guardian import GuardianConsent
 from domain.ids import new_id
@@ -122,16 +124,19 @@ async def give(
     assert case.application is not None
     assert case.invitation is not None
     await _still_eligible(session, tools, case, now)
+    _hand_over_again(session, case.candidate)
     await _correct(session, tools, case.candidate, answer.corrections, now)
     given = [
         await _consent_to(
-            session, case, agency_id, data_items.in_order(items), case.application.id, now=now
+            session, tools, case, agency_id, data_items.in_order(items),
+            application_id=case.application.id, now=now,
         )
         for agency_id, items in answer.choices.items()
-    ]
+    ]  # fmt: skip
     if answer.followup:
         await _ask_later(session, case, given, now)
     _answered(session, case.invitation, "give", now)
+    await ask_to_join_new(session, case.candidate)
     await note_for_vendor(
         session, tools, case.company.id, case.application.id,
         kind="opted_in", about=given[0].event_id, now=now,
@@ -165,8 +170,8 @@ async def renew(
     case.evidence["guardian_consent_id"] = await _guardian_consent(session, candidate)
     given = [
         await _consent_to(
-            session, case, agency_id, data_items.in_order(items),
-            standing[agency_id].application_id, now=now,
+            session, tools, case, agency_id, data_items.in_order(items),
+            application_id=standing[agency_id].application_id, now=now,
         )
         for agency_id, items in answer.choices.items()
     ]  # fmt: skip
@@ -282,6 +287,19 @@ async def _still_eligible(session: AsyncSession, tools: Tools, case: _Case, now:
     case.evidence["guardian_consent_id"] = await _guardian_consent(session, case.candidate)
 
 
+def _hand_over_again(session: AsyncSession, candidate: Candidate) -> None:
+    """Who once asked for an end of all hand-overs, and agrees to new ones, has changed their mind.
+
+    Who wants nothing done with the data at all takes that back first: the receipt would promise
+    what the gate refuses.
+    """
+    if candidate.restricted_from == "all":
+        raise Gone("restricted", code="not_eligible")
+    if candidate.restricted_from is not None:
+        candidate.restricted_from = candidate.restricted_at = None
+        session.add(candidate)
+
+
 async def _guardian_consent(session: AsyncSession, candidate: Candidate) -> str | None:
     """The guardian's word a minor's consent rests on; null for whoever needs none."""
     wanted = (
@@ -341,15 +359,18 @@ async def _correct(
 
 async def _consent_to(
     session: AsyncSession,
+    tools: Tools,
     case: _Case,
     agency_id: str,
     items: list[str],
-    application_id: str,
     *,
+    application_id: str,
     now: datetime,
 ) -> Consent:
     """One agency: the event, the current row, the relay that carries it out."""
     consent = await _consent_with(session, case.candidate, agency_id)
+    if consent is not None:
+        now = await after_last_read(session, consent, now)
     kind = _kind(consent, items)
     ends = expires_at(now, case.company.consent_months)
     evidence = {**case.evidence, "application_id": application_id}
@@ -367,6 +388,7 @@ async def _consent_to(
         )  # fmt: skip
     if kind == "given" or not set(items) <= set(consent.items):
         consent.provision_not_before = now + GRACE
+    taken_back = set(consent.items) - set(items) if kind == "items_changed" else set()
     consent.state = advance(consent.state, kind)
     consent.event_id, consent.text_id, consent.items = event.id, case.text.id, items
     consent.given_at, consent.expires_at, consent.withdrawn_at = now, ends, None
@@ -375,7 +397,8 @@ async def _consent_to(
     consent.renew_ask_at, consent.renewal_asked_at = renew_ask_at(calendar, ends), None
     session.add(consent)
     await session.flush()
-    await _relay_for(session, consent, now)
+    if not await _goes_on(session, tools, case.company, consent, taken_back, now=now):
+        await _new_relay(session, consent, now)
     return consent
 
 
@@ -401,8 +424,20 @@ async def _consent_with(
     return (await session.scalars(wanted)).first()
 
 
-async def _relay_for(session: AsyncSession, consent: Consent, now: datetime) -> None:
-    """A relay at work carries the renewed consent on; otherwise a new one waits for the grace."""
+async def _goes_on(
+    session: AsyncSession,
+    tools: Tools,
+    company: Company,
+    consent: Consent,
+    taken_back: set[str],
+    *,
+    now: datetime,
+) -> bool:
+    """Whether a relay carries the consent on as it is now: one that waits, or one at work.
+
+    Its agency is told. An item it holds and may have no longer is told like a correction: it says
+    that it has let go of it.
+    """
     wanted = (
         select(Relay)
         .where(col(Relay.company_id) == consent.company_id, col(Relay.consent_id) == consent.id)
@@ -411,10 +446,18 @@ async def _relay_for(session: AsyncSession, consent: Consent, now: datetime) -> 
     for relay in (await session.scalars(wanted)).all():
         if relay.state == "queued":
             relay.forward_at = max(relay.forward_at, consent.provision_not_before)
-            return
+            return True
         if is_open(relay.state):
-            await announce(session, relay, "relay.updated", now)
-            return
+            if taken_back & await held_by(session, relay):
+                await tell_corrected(session, tools, company, relay, now)
+            else:
+                await announce(session, relay, "relay.updated", now)
+            return True
+    return False
+
+
+async def _new_relay(session: AsyncSession, consent: Consent, now: datetime) -> None:
+    """It waits for the grace."""
     session.add(
         Relay(
             company_id=consent.company_id, id=new_id("rly"), agency_id=consent.agency_id,

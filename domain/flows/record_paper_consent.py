@@ -20,6 +20,7 @@ from domain.errors import Conflict, Invalid, NotFound
 from domain.flows import record_consent
 from domain.flows.invite import invite_again
 from domain.flows.open_candidate_link import agencies_offered, open_candidate_link
+from domain.flows.send_notice import feedback_told
 from domain.ports import Tools
 from domain.store import find
 
@@ -54,7 +55,10 @@ async def paper_statement(
         raise Conflict("nobody to choose from", code="no_agency")
     candidate = await session.get_one(Candidate, (company.id, application.candidate_id))
     profile = await vault.profile_of(session, tools.sealer, candidate)
-    items = data_items.offered(profile, job_title=application.job_title, stage=application.stage)
+    told = {"interview_feedback": await feedback_told(session, tools, candidate, application.id)}
+    items = data_items.offered(
+        profile | told, job_title=application.job_title, stage=application.stage
+    )
     return consent_text.build(company, agencies, items, locale)
 
 

@@ -16,6 +16,7 @@ from domain import relay_package, vault
 from domain.business_days import local_day, long_date
 from domain.company import Company
 from domain.data_items import full_name, label
+from domain.flows.append_consent_event import surviving
 from domain.flows.open_candidate_link import new_my_page_link
 from domain.flows.write_mail import language, write_to_candidate
 from domain.gate import Facts
@@ -24,6 +25,12 @@ from domain.ports import Tools
 from domain.relay import Provision
 
 _EXTENDED = ("last_provided_at", "retention_until", "use_until")
+
+
+async def profile_today(session: AsyncSession, tools: Tools, facts: Facts) -> dict[str, Any]:
+    """What is handed over is what the person last put right, also under a record merged since."""
+    person = await surviving(session, facts.candidate)
+    return await vault.profile_of(session, tools.sealer, person)
 
 
 async def record_provision(
@@ -44,6 +51,8 @@ async def record_provision(
     `digest` names the content, `file_sha256` the documents that were part of it.
     """
     relay, consent, agency = facts.relay, facts.consent, facts.agency
+    # Whoever had to wait for a renewal's lock hands over on what was given meanwhile.
+    now = max(now, consent.given_at)
     assert facts.text is not None
     row = Provision(
         company_id=relay.company_id, id=new_id("prv"), agency_id=agency.id, relay_id=relay.id,
@@ -88,13 +97,13 @@ async def report_provision(
     """Report the hand-over (domain rules 17.5), once per content, whatever channel it left by."""
     if not profile.get("email"):
         return
-    locale = language(facts.candidate.locale)
-    agency = facts.agency
+    person, agency = await surviving(session, facts.candidate), facts.agency
+    locale = language(person.locale)
     await write_to_candidate(
         session,
         tools,
         company,
-        facts.candidate,
+        person,
         profile,
         about=f"provision:{record.relay_id}:{record.content_sha256[:16]}",
         template="provision_report",
@@ -105,7 +114,7 @@ async def report_provision(
             "provided_on": long_date(local_day(now), locale),
             "items": [label(item, locale) for item in record.items],
             "contact_days": agency.contact_days,
-            "my_page": await new_my_page_link(session, tools, facts.candidate, now),
+            "my_page": await new_my_page_link(session, tools, person, now),
             "privacy_contact": company.privacy_contact,
         },
         now=now,

@@ -1,6 +1,6 @@
 """The holder of an old link asks for a new one. It goes to the address we hold: that is the proof.
 
-At most one an hour of each kind.
+At most one an hour of each kind, and five a day: whoever holds an old link may ask, too.
 """
 
 from datetime import datetime, timedelta
@@ -20,6 +20,8 @@ from domain.notice import Mail
 from domain.ports import Tools
 
 NOT_AGAIN_WITHIN = timedelta(hours=1)
+MOST_A_DAY = 5
+_LINKS = ("my_page_link", "form_link")
 
 
 async def company_by_slug(session: AsyncSession, slug: str) -> Company | None:
@@ -75,14 +77,18 @@ async def request_form_link(
 async def _asked_lately(
     session: AsyncSession, candidate: Candidate, template: str, now: datetime
 ) -> bool:
-    """Whether this mail went to the person within the hour. The candidate row is locked."""
-    wanted = select(Mail.id).where(
+    """Whether this mail went out within the hour, or too many today. The candidate is locked."""
+    wanted = select(Mail.template, Mail.created_at).where(
         col(Mail.tenant_id) == candidate.company_id,
         col(Mail.candidate_id) == candidate.id,
-        col(Mail.template) == template,
-        col(Mail.created_at) > now - NOT_AGAIN_WITHIN,
+        col(Mail.template).in_(_LINKS),
+        col(Mail.created_at) > now - timedelta(days=1),
     )
-    return (await session.scalars(wanted)).first() is not None
+    sent = (await session.execute(wanted)).all()
+    lately = now - NOT_AGAIN_WITHIN
+    return len(sent) >= MOST_A_DAY or any(
+        one.template == template and one.created_at > lately for one in sent
+    )
 
 
 async def _mail(

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, text
+from sqlalchemy import delete, func, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
@@ -51,8 +51,10 @@ async def review(
     if last < today:
         await delete_person(session, tools, candidate, now, rule="retention", actor="system")
         return
-    await _forget_links(session, candidate, now - timedelta(days=rules["invitation_days"]))
-    candidate.review_at = look_on(last)
+    kept = timedelta(days=rules["invitation_days"])
+    next_link = await _forget_links(session, candidate, now - kept)
+    looks = [look_on(last), next_link and look_on(local_day(next_link + kept))]
+    candidate.review_at = min((look for look in looks if look is not None), default=None)
     session.add(candidate)
     await session.flush()
 
@@ -125,22 +127,25 @@ async def forget_unclaimed(session: AsyncSession, company_id: str, now: datetime
     return len((await session.execute(emptied, values)).all())
 
 
-async def _forget_links(session: AsyncSession, candidate: Candidate, until: datetime) -> None:
-    """Links to the form that nobody ever used, some time after their end.
+async def _forget_links(
+    session: AsyncSession, candidate: Candidate, until: datetime
+) -> datetime | None:
+    """Links to the form that nobody ever used, some time after their end; when the next one ends.
 
     Whoever consented before keeps them: an old link still leads to the withdrawal.
     """
     if candidate.consent_seq:
-        return
-    await session.execute(
-        delete(CandidateLink).where(
-            col(CandidateLink.company_id) == candidate.company_id,
-            col(CandidateLink.candidate_id) == candidate.id,
-            col(CandidateLink.purpose) != "my_page",
-            col(CandidateLink.used_at).is_(None),
-            col(CandidateLink.expires_at) <= until,
-        )
+        return None
+    unused = (
+        col(CandidateLink.company_id) == candidate.company_id,
+        col(CandidateLink.candidate_id) == candidate.id,
+        col(CandidateLink.purpose) != "my_page",
+        col(CandidateLink.used_at).is_(None),
     )
+    await session.execute(
+        delete(CandidateLink).where(*unused, col(CandidateLink.expires_at) <= until)
+    )
+    return await session.scalar(select(func.min(CandidateLink.expires_at)).where(*unused))
 
 
 def _ended_on(consent: Consent) -> date:

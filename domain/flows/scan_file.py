@@ -7,6 +7,8 @@ from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
+from domain import consent_text, data_items, vault
+from domain.candidate import Candidate
 from domain.candidate_file import (
     RESCAN,
     SCAN_AGAIN,
@@ -14,6 +16,11 @@ from domain.candidate_file import (
     CandidateFile,
     CandidateFileBody,
 )
+from domain.company import Company
+from domain.flows.append_consent_event import lock_candidate
+from domain.flows.open_candidate_link import new_my_page_link
+from domain.flows.spread_correction import spread_correction
+from domain.flows.write_mail import language, write_to_candidate
 from domain.jobs import later
 from domain.ports import Tools
 from domain.store import find
@@ -33,13 +40,19 @@ async def to_scan(
 
 
 async def note_scan(
-    session: AsyncSession, company_id: str, file_id: str, verdict: Verdict, *, by: str,
-    now: datetime,
+    session: AsyncSession, tools: Tools, company_id: str, file_id: str, verdict: Verdict, *,
+    by: str, now: datetime,
 ) -> None:  # fmt: skip
-    """Note what the scanner said. What is infected is destroyed; that it was, the person sees.
+    """Note what the scanner said. What is infected is destroyed, and the person is told by mail.
 
-    A scan without a verdict is asked for again, and does not take back an earlier one.
+    Agencies that were handed it before hear of it as of any correction. A scan without a verdict
+    is asked for again, and does not take back an earlier one.
     """
+    seen = await find(session, CandidateFile, company_id, file_id)
+    if seen is None:
+        return
+    # The person first, as whoever replaces or removes a file does.
+    owner = await lock_candidate(session, company_id, seen.candidate_id)
     file = await find(session, CandidateFile, company_id, file_id, for_update=True)
     if file is None or file.removed_at is not None or file.scan == "infected":
         return
@@ -55,6 +68,32 @@ async def note_scan(
             )
         )
     await session.flush()
+    if verdict == "infected":
+        await spread_correction(session, tools, owner, [file.kind], now)
+        await _tell(session, tools, owner, file, now)
+
+
+async def _tell(
+    session: AsyncSession, tools: Tools, owner: Candidate, file: CandidateFile, now: datetime
+) -> None:
+    """Who sent it may have the virus at home, and can send another file."""
+    profile = await vault.profile_of(session, tools.sealer, owner)
+    if not profile.get("email"):
+        return
+    company = await session.get_one(Company, owner.company_id)
+    locale = language(owner.locale)
+    await write_to_candidate(
+        session, tools, company, owner, profile,
+        about=f"file_infected:{file.id}", template="file_infected",
+        values={
+            "name": data_items.full_name(profile),
+            "company_name": consent_text.named(company, locale),
+            "kind": file.kind,
+            "my_page": await new_my_page_link(session, tools, owner, now),
+            "privacy_contact": company.privacy_contact,
+        },
+        now=now,
+    )  # fmt: skip
 
 
 async def ask_for_scan(

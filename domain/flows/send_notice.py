@@ -282,3 +282,22 @@ async def feedback_of(
         session, tools.sealer, candidate, "profile", notice.feedback, about=f"feedback:{notice.id}"
     )
     return text
+
+
+async def feedback_told(
+    session: AsyncSession, tools: Tools, candidate: Candidate, application_id: str
+) -> str | None:
+    """The feedback the person was sent with the result, in those words and never others."""
+    sent = (
+        select(Notice)
+        .where(
+            col(Notice.company_id) == candidate.company_id,
+            col(Notice.application_id) == application_id,
+            col(Notice.kind) == "rejected",
+            col(Notice.state) == "sent",
+            col(Notice.feedback).is_not(None),
+        )
+        .order_by(col(Notice.sent_at).desc())
+    )
+    notice = (await session.scalars(sent)).first()
+    return await feedback_of(session, tools, candidate, notice) if notice is not None else None

@@ -13,7 +13,13 @@ from domain.candidate import Candidate
 from domain.company import Company
 from domain.flows.announce import announce
 from domain.flows.append_consent_event import lock_candidate
-from domain.flows.withdraw_consent import consents_of, records_of, relays_of, write_stop
+from domain.flows.withdraw_consent import (
+    consents_of,
+    records_of,
+    relays_of,
+    was_stopped,
+    write_stop,
+)
 from domain.jobs import later
 from domain.ports import Tools
 from domain.relay import Provision, Relay, may_be_read
@@ -42,18 +48,26 @@ async def spread_correction(
             if consent.state != "given" or not set(items) & set(consent.items):
                 continue
             for relay in await relays_of(session, consent):
-                if not may_be_read(relay.state):
+                if not may_be_read(relay.state) or await was_stopped(session, relay):
                     continue
-                held = await _held(session, relay)
+                held = await held_by(session, relay)
                 if held & set(items):
-                    await announce(session, relay, "relay.corrected", now)
-                    await write_stop(
-                        session, tools, company, relay, "corrected", now=now, version=relay.version
-                    )
+                    await tell_corrected(session, tools, company, relay, now)
                     told.append(relay.id)
                 elif held:
                     await announce(session, relay, "relay.updated", now)
     return told
+
+
+async def tell_corrected(
+    session: AsyncSession, tools: Tools, company: Company, relay: Relay, now: datetime
+) -> None:
+    """The agency hears that what it holds is not so any more, and must say that it has changed it.
+
+    The caller holds the relay.
+    """
+    await announce(session, relay, "relay.corrected", now)
+    await write_stop(session, tools, company, relay, "corrected", now=now, version=relay.version)
 
 
 async def ask_to_spread(
@@ -68,7 +82,7 @@ async def ask_to_spread(
         await later(session, "candidate.corrected", candidate.company_id, candidate.id, *items)
 
 
-async def _held(session: AsyncSession, relay: Relay) -> set[str]:
+async def held_by(session: AsyncSession, relay: Relay) -> set[str]:
     """The items the agency was ever handed."""
     wanted = select(Provision.items).where(
         col(Provision.company_id) == relay.company_id, col(Provision.relay_id) == relay.id

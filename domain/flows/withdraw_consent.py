@@ -5,9 +5,9 @@ it comes before the withdrawal as a whole or not at all.
 """
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import or_
+from sqlalchemy import func, or_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
@@ -18,7 +18,7 @@ from domain.candidate import Candidate
 from domain.company import Company
 from domain.consent import Consent, advance
 from domain.flows.announce import announce
-from domain.flows.append_consent_event import append, lock_candidate
+from domain.flows.append_consent_event import append, lock_candidate, surviving
 from domain.flows.count_relay import uncount_relay
 from domain.flows.leave_note import note_for_vendor
 from domain.flows.open_candidate_link import new_my_page_link, newest_form
@@ -55,8 +55,10 @@ async def withdraw(
         record = await lock_candidate(session, candidate.company_id, number)
         for consent in await consents_of(session, record, agency_ids):
             if consent.state in WITHDRAWABLE:
-                await end(session, record, consent, now, channel=channel, method="withdrawal_form")
-                await stop_relays(session, tools, company, consent, "withdrawn", now=now)
+                at = await end(
+                    session, record, consent, now, channel=channel, method="withdrawal_form"
+                )
+                await stop_relays(session, tools, company, consent, "withdrawn", now=at)
                 ended.append(consent)
     for application_id in {consent.application_id for consent in ended}:
         await note_for_vendor(
@@ -115,6 +117,7 @@ async def supersede(
     """
     if consent.state != "given":
         return
+    now = await after_last_read(session, consent, now)
     candidate = await session.get_one(Candidate, (consent.company_id, consent.candidate_id))
     await append(
         session, candidate, "superseded", now, agency_id=consent.agency_id,
@@ -139,6 +142,7 @@ async def invalidate(
     """
     if consent.state != "given":
         return
+    now = await after_last_read(session, consent, now)
     company = await session.get_one(Company, consent.company_id)
     candidate = await session.get_one(Candidate, (consent.company_id, consent.candidate_id))
     await append(
@@ -164,9 +168,10 @@ async def _let_go(session: AsyncSession, consent: Consent, now: datetime) -> Non
 
 
 async def _ask_anew(
-    session: AsyncSession, tools: Tools, candidate: Candidate, consent: Consent, now: datetime
+    session: AsyncSession, tools: Tools, record: Candidate, consent: Consent, now: datetime
 ) -> None:
     """One mail: why nothing more is handed over, and the way to a new consent, if wanted."""
+    candidate = await surviving(session, record)
     company = await session.get_one(Company, consent.company_id)
     agency = await session.get_one(Agency, consent.agency_id)
     profile = await vault.profile_of(session, tools.sealer, candidate)
@@ -203,8 +208,9 @@ async def end(
     *,
     channel: str,
     method: str,
-) -> None:
-    """The fact that a consent was taken back, and the row that says so."""
+) -> datetime:
+    """The fact that a consent was taken back, and the row that says so; from which moment on."""
+    now = await after_last_read(session, consent, now)
     await append(
         session, candidate, "withdrawn", now, agency_id=consent.agency_id,
         application_id=consent.application_id, text_id=consent.text_id, items=consent.items,
@@ -212,6 +218,35 @@ async def end(
     )  # fmt: skip
     consent.state, consent.withdrawn_at = advance(consent.state, "withdrawn"), now
     session.add(consent)
+    return now
+
+
+async def after_last_read(session: AsyncSession, consent: Consent, now: datetime) -> datetime:
+    """Now; or, where a read began later and had the consent's lock first, right after that read.
+
+    Evidence and hand-overs have one order by their times. The caller holds the consent's lock.
+    """
+    wanted = select(func.max(Provision.last_provided_at)).where(
+        col(Provision.company_id) == consent.company_id,
+        col(Provision.candidate_id) == consent.candidate_id,
+        col(Provision.consent_id) == consent.id,
+    )
+    last = (await session.scalars(wanted)).one()
+    return now if last is None else max(now, last + timedelta(microseconds=1))
+
+
+async def was_stopped(session: AsyncSession, relay: Relay) -> bool:
+    """Whether the agency was told to stop using what came by this relay, whatever state it has.
+
+    A consent given again later is carried out by another relay: else it would be handed over
+    without a word that could stop it a second time.
+    """
+    wanted = select(RelayEvent.id).where(
+        col(RelayEvent.company_id) == relay.company_id,
+        col(RelayEvent.relay_id) == relay.id,
+        col(RelayEvent.type).in_(("withdrawn", "erased")),
+    )
+    return (await session.scalars(wanted.limit(1))).first() is not None
 
 
 async def stop_relays(

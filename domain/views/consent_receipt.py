@@ -153,7 +153,7 @@ def _purpose(
         "recipients_shown": list(event.shown),
         "recipient_third_parties": [_third_party(event)],
         "storage_locations": ["JP"],
-        "retention_period": f"P{company.consent_months}M",
+        "retention_period": _lasts(event),
         "withdrawal_method": {
             "url": _own_page(company, public_url),
             "text": content.get("withdrawal", ""),
@@ -178,14 +178,15 @@ def _third_party(event: ConsentEvent) -> dict[str, Any]:
 
 
 def _event(event: ConsentEvent) -> dict[str, Any]:
-    lasts = _months(event.at, event.expires_at) if event.expires_at is not None else None
+    # What an officer recorded from a signed paper was given by the person all the same.
+    theirs = event.kind in GIVING or event.actor in {None, "candidate"}
     return {
         "event_id": event.id,
-        "event_type": "explicit" if event.actor in {None, "candidate"} else "implicit",
+        "event_type": "explicit" if theirs else "implicit",
         "event_state": event.kind,
         "event_time": written(event.at),
-        "validity_duration": f"P{lasts}M" if lasts else None,
-        "entity_id": event.candidate_id if event.actor in {None, "candidate"} else event.actor,
+        "validity_duration": _lasts(event),
+        "entity_id": event.candidate_id if theirs else event.actor,
         "expression_method": event.method,
         "channel": event.channel,
         "identity_check": event.identity_check,
@@ -204,10 +205,15 @@ def _event(event: ConsentEvent) -> dict[str, Any]:
     }
 
 
-def _months(given_at: datetime, ends: datetime) -> int:
-    """Whole months in Japan: the end (exclusive) is the midnight after the same day."""
-    first, last = local_day(given_at), last_day(ends)
-    return (last.year - first.year) * 12 + last.month - first.month
+def _lasts(event: ConsentEvent) -> str | None:
+    """For how long it was given (ISO 8601), in months in Japan; null for what has no end.
+
+    The end (exclusive) is the midnight after the same day.
+    """
+    if event.expires_at is None:
+        return None
+    first, last = local_day(event.at), last_day(event.expires_at)
+    return f"P{(last.year - first.year) * 12 + last.month - first.month}M"
 
 
 def _before(chain: Sequence[ConsentEvent], told: Sequence[ConsentEvent]) -> str | None:

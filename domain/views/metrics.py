@@ -70,6 +70,11 @@ class Metrics:
     credits_used: int
     avoided_fee_reference_jpy: int
     mail_bounce: Rate
+    requests_open: int
+    requests_oldest_days: int
+    requests_overdue: int
+    erasures_due: int
+    erasures_done: int
     by_stage: list[Slice] = field(default_factory=list)
     by_agency: list[Slice] = field(default_factory=list)
     by_template: list[Slice] = field(default_factory=list)
@@ -89,7 +94,7 @@ async def metrics(
     calendar = calendar_of(company.calendar, tools.holidays)
     promise, funnel = await count.one(_PROMISE), await count.one(_FUNNEL)
     relays, earned = await count.one(_RELAYS), await count.one(_CREDITS)
-    mails = await count.one(_MAILS)
+    mails, rights = await count.one(_MAILS), await count.one(_RIGHTS)
     return Metrics(
         first=first,
         last=last,
@@ -114,6 +119,13 @@ async def metrics(
         credits_used=earned.used,
         avoided_fee_reference_jpy=earned.avoided,
         mail_bounce=Rate(mails.part, mails.whole),
+        requests_open=rights.open,
+        requests_oldest_days=(local_day(now) - local_day(rights.oldest)).days
+        if rights.oldest
+        else 0,
+        requests_overdue=rights.overdue,
+        erasures_due=rights.erasures_due,
+        erasures_done=rights.erasures_done,
         by_stage=_slices(await count.all(_BY_STAGE)),
         by_agency=_slices(await count.all(_BY_AGENCY)),
         by_template=_slices(await count.all(_BY_TEMPLATE)),
@@ -309,6 +321,18 @@ _MAIL_ROWS = """
 """
 _MAILS = f"""
 SELECT count(*) FILTER (WHERE state = 'bounced') AS part, count(*) AS whole {_MAIL_ROWS}
+"""
+_RIGHTS = """
+SELECT r.open, r.oldest, r.overdue,
+       (SELECT count(*) FROM candidate
+         WHERE company_id = :company AND review_at <= :now AND erased_at IS NULL) AS erasures_due,
+       (SELECT count(*) FROM erasure
+         WHERE company_id = :company AND key_kind = 'profile' AND at >= :start AND at < :stop
+       ) AS erasures_done
+FROM (SELECT count(*) AS open, min(received_at) AS oldest,
+             count(*) FILTER (WHERE due_on < :today) AS overdue
+        FROM rights_request
+       WHERE company_id = :company AND state IN ('received', 'verified')) r
 """
 _BY_TEMPLATE = f"""
 SELECT template AS key, count(*) FILTER (WHERE state = 'bounced') AS part,

@@ -9,7 +9,7 @@ from api.middleware import MAX_DOCUMENT, MAX_UPLOAD
 from domain.candidate import Candidate
 from domain.candidate_file import CandidateFile, FileAccess
 from domain.flows.open_candidate_link import new_my_page_link
-from tests.api.test_candidate_pages import post, snapshot
+from tests.api.test_candidate_pages import choose, post, snapshot, ticks_for
 from tests.applications import mailbox, rows
 from tests.consents import invited
 from tests.documents import docx, pdf
@@ -94,6 +94,18 @@ async def test_a_document_sent_from_the_form_is_kept_shown_and_offered(client, p
     assert 'value="resume_file"' not in before.text
     assert 'value="resume_file"' in after.text
     assert 'value="cv_file"' not in after.text
+
+
+async def test_the_confirm_page_names_the_document_that_is_handed_over(client, person, at_form):
+    agency = person.world.agency.id
+    without = await choose(client, person, ticks_for(agency, "name", "email"))
+    await send(client, at_form)
+    page = await choose(client, person, ticks_for(agency, "name", "email", "resume_file"))
+
+    assert f'href="{at_form}/files"' in without.text
+    assert "履歴書.pdf" not in without.text
+    assert "<dt>履歴書</dt><dd><bdi>履歴書.pdf</bdi></dd>" in page.text
+    assert f'href="{at_form}/files"' not in page.text
 
 
 async def test_both_kinds_and_both_types_are_taken(client, person, at_form):

@@ -7,10 +7,13 @@ import asyncpg
 import pytest
 
 from api.demo.visitor import _Forms
+from domain import vault
 from domain.agency import Agency
+from domain.candidate import Candidate
 from domain.consent import Consent, ConsentEvent, ConsentText
 from domain.duty import PlacementQuestion
 from domain.flows.erase_candidate import start_erasure
+from domain.flows.provide_package import provide_package
 from domain.ids import new_id
 from domain.notice import Notice
 from domain.relay import Relay
@@ -269,6 +272,74 @@ async def test_a_form_from_elsewhere_is_refused(client, person, decision):
     assert await nothing_recorded(person)
 
 
+async def test_feedback_the_person_was_sent_may_be_handed_over_if_they_want_it(
+    client, person, clock
+):
+    """Off by default, as it was told to the person, and said to reveal where they applied."""
+    runtime, company_id, number = person.runtime, person.world.company.id, person.application
+    words = "論点の整理が的確でした。"
+    async with runtime.database.transaction(company_id=company_id) as db:
+        there = await db.get_one(Candidate, (company_id, number.candidate_id))
+        notice = Notice(
+            company_id=company_id, id=new_id("ntc"), application_id=number.id,
+            candidate_id=there.id, kind="rejected", state="sent", sent_at=clock(),
+            created_at=clock(),
+        )  # fmt: skip
+        notice.feedback = await vault.seal(
+            db, runtime.tools.sealer, there, "profile", words, about=f"feedback:{notice.id}"
+        )
+        db.add(notice)
+    page = await client.get(f"/c/{person.token}")
+    boxes = [value for _, value, kind in form_of(page, "consent")["fields"] if kind == "checkbox"]
+    wanted = ("name", "email", "interview_feedback")
+    shown = await choose(client, person, ticks_for(person.world.agency.id, *wanted))
+    await post(
+        client, f"/c/{person.token}", [*fields(form_of(shown, "confirm")), ("decision", "confirm")]
+    )
+    forward(clock, minutes=31)
+    await work(runtime)
+    relay = await one(runtime, company_id, Relay)
+    async with runtime.database.transaction() as db:
+        provided = await provide_package(
+            db, runtime.tools, relay.agency_id, relay.id, channel="api", client_id="crc_x",
+            now=clock(),
+        )  # fmt: skip
+
+    assert boxes.count("interview_feedback") == 2
+    assert " checked" not in page.text
+    assert words in shown.text
+    assert provided.package["candidate"]["interview_feedback"] == words
+
+
+async def test_an_old_browser_that_calls_our_origin_null_may_answer(client, person):
+    """Our pages send no referrer: then a form names no origin, and only new browsers say more."""
+    page = await client.get(f"/c/{person.token}")
+    form = form_of(page, "decline")
+    said = [*fields(form), ("decision", "decline")]
+    forged = [*fields(form, csrf="0" * 128), ("decision", "decline")]
+    foreign = {"origin": "null", "sec-fetch-site": "cross-site"}
+    refused = [
+        await post(client, f"/c/{person.token}", forged, origin="null"),
+        await post(client, f"/c/{person.token}", said, **foreign),
+    ]
+    unheard = await nothing_recorded(person)
+    taken = await post(client, f"/c/{person.token}", said, origin="null")
+
+    assert [one.status_code for one in refused] == [403, 403]
+    assert unheard
+    assert (taken.status_code, taken.headers["location"]) == (303, f"/c/{person.token}/done")
+
+
+@pytest.mark.parametrize("nothing", ["\u200b\u2060", "\u061c", "\u2028\u2029", "\u3000\ufeff"])
+async def test_a_name_nobody_can_see_is_no_name(client, person, nothing):
+    ticks = ticks_for(person.world.agency.id, "name", "email")
+    page = await choose(client, person, ticks, name=nothing)
+
+    assert page.status_code == 422
+    assert 'href="#name"' in page.text
+    assert await nothing_recorded(person)
+
+
 async def test_a_no_is_thanked_and_nothing_follows(client, person):
     done = await choose(client, person, [], decision="decline")
     thanks = await client.get(done.headers["location"])
@@ -276,7 +347,7 @@ async def test_a_no_is_thanked_and_nothing_follows(client, person):
     await work(person.runtime)
 
     assert done.status_code == 303
-    assert "お申し込みなしで承りました" in thanks.text
+    assert "「申し込まない」とのご回答を承りました" in thanks.text
     assert later.status_code == 410
     assert await mailbox(person.runtime, person.world.company.id) == []
     assert await rows(person.runtime, person.world.company.id, Relay) == []
@@ -351,8 +422,15 @@ async def test_a_used_link_mails_the_way_to_the_own_page_once_an_hour(client, pe
     await work(person.runtime)
     second = await mailbox(person.runtime, person.world.company.id)
 
+    for _ in range(12):
+        forward(clock, minutes=61)
+        await post(client, f"/c/{person.token}/my-page", hidden)
+    await work(person.runtime)
+    many = await mailbox(person.runtime, person.world.company.id)
+
     assert [mail["subject"][:3] for mail in first] == ["【控え", "マイペ"]
     assert len(second) == 3
+    assert len(many) == 6
 
 
 async def test_the_own_page_shows_who_holds_what(runtime, client, person, clock):
@@ -367,7 +445,7 @@ async def test_the_own_page_shows_who_holds_what(runtime, client, person, clock)
     assert "どこにも提供しません" in waiting.text
     assert person.world.agency.name in page.text
     assert "氏名、メールアドレス、電話番号" in page.text
-    assert "会社がご紹介を確認しています" in page.text
+    assert "会社にご紹介をお知らせしました" in page.text
     assert "まだ何もお渡ししていません" in page.text
 
 

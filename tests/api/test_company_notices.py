@@ -234,6 +234,8 @@ async def test_the_numbers_of_an_empty_company(company_api):
     assert numbers["notice_median_business_days"] is None
     assert (numbers["notices_due_today"], numbers["notices_overdue"]) == (0, 0)
     assert numbers["provisions_without_valid_consent"] == 0
+    assert (numbers["requests_open"], numbers["requests_oldest_days"]) == (0, 0)
+    assert (numbers["requests_overdue"], numbers["erasures_done"]) == (0, 0)
     assert (numbers["period_from"], numbers["period_to"]) == ("2026-03-05", "2026-06-02")
     assert numbers["on_time_by_stage"] == []
 

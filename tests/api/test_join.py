@@ -170,6 +170,13 @@ async def test_only_addresses_are_taken(runtime, client, world, address):
     assert await rows(runtime, world.company.id, Mail) == []
 
 
+async def test_an_old_browser_that_calls_our_origin_null_may_ask(runtime, client, world):
+    answer = await ask(client, world, origin="null")
+
+    assert answer.status_code == 200
+    assert len(await rows(runtime, world.company.id, JoinRequest)) == 1
+
+
 async def test_another_site_cannot_ask_for_somebody(runtime, client, world):
     answer = await ask(client, world, **{"sec-fetch-site": "cross-site"})
 
@@ -212,11 +219,16 @@ async def test_hr_finds_the_application_and_the_form_goes_to_the_proven_address(
     await held(runtime, client, world)
     asked = await one(runtime, world.company.id, JoinRequest)
     wrong = await act(desk, f"/dashboard/joins/{asked.id}/match", number="nothing")
-    done = await act(desk, f"/dashboard/joins/{asked.id}/match", number=told.external_id)
+    seen = await act(desk, f"/dashboard/joins/{asked.id}/match", number=told.external_id)
+    unsent = await one(runtime, world.company.id, JoinRequest)
+    done = await act(
+        desk, f"/dashboard/joins/{asked.id}/match", number=told.external_id, sure="yes"
+    )
     page = await client.get(await mailed(runtime, world, STRANGER))
     asked = await one(runtime, world.company.id, JoinRequest)
 
-    assert (wrong.status_code, done.status_code) == (409, 303)
+    assert (wrong.status_code, seen.status_code, done.status_code) == (409, 200, 303)
+    assert (PROFILE["display_name"] in seen.text, unsent.state) == (True, "held")
     assert form_of(page, "consent")
     assert (asked.state, asked.application_id, asked.sealed) == ("matched", told.id, None)
 

@@ -1,7 +1,7 @@
 """The privacy officer's room: incidents with their clocks, guardians, exceptions, settings."""
 
 import re
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -10,6 +10,7 @@ from domain.company import Company
 from domain.consent import Consent
 from domain.errors import Invalid
 from domain.flows.open_incident import Report, items_of, open_incident
+from domain.flows.open_rights_request import open_request
 from domain.flows.record_guardian import Guardian, guardian_facts, guardian_of, record_guardian
 from domain.flows.set_cross_border import set_cross_border
 from domain.guardian import GuardianConsent
@@ -17,9 +18,10 @@ from domain.incident import Incident, IncidentEvent
 from domain.privacy import SourceOverride
 from domain.relay import StopNotice
 from domain.sources import allowed_sources
-from tests.api.test_provision_register import an_officer, read
+from tests.api.test_provision_register import Desk, an_officer, read
 from tests.applications import an_application, mailbox, one, rows
 from tests.factories import work
+from tests.pages.seed import enter
 from tests.relays import forwarded
 
 pytestmark = pytest.mark.anyio
@@ -36,6 +38,18 @@ SETTINGS = {
 }  # fmt: skip
 
 
+async def officer_sees(runtime, application):
+    async with runtime.database.transaction(company_id=application.company_id) as db:
+        return await db.get_one(Candidate, (application.company_id, application.candidate_id))
+
+
+async def wait_until(runtime, application, when):
+    async with runtime.database.transaction(company_id=application.company_id) as db:
+        person = await db.get_one(Candidate, (application.company_id, application.candidate_id))
+        person.review_at = when
+        db.add(person)
+
+
 @pytest.fixture
 async def officer(runtime, world, client):
     return await an_officer(runtime, world, client)
@@ -50,13 +64,14 @@ async def test_an_incident_from_its_first_hour_to_its_end(runtime, world, office
     page = await officer.get(opened.headers["location"])
     row = await one(runtime, world.company.id, Incident)
     path = f"{HERE}/{row.id}"
-    early = await officer.post(f"{path}/final")
+    early = await officer.post(f"{path}/final", sure="yes")
     told = await officer.post(f"{path}/told")
     first = await officer.post(f"{path}/preliminary")
     whole = {f"item_{name}": "確認済み" for name in (
         "outline", "data_items", "persons", "cause", "towards_persons", "prevention")}  # fmt: skip
     amended = await officer.post(path, kinds="wrongful_purpose", persons="900", **whole)
-    final = await officer.post(f"{path}/final")
+    unsure = await officer.post(f"{path}/final")
+    final = await officer.post(f"{path}/final", sure="yes")
     late = await officer.post(path, persons="1", **whole)
     row = await one(runtime, world.company.id, Incident)
     events = await rows(runtime, world.company.id, IncidentEvent)
@@ -64,7 +79,7 @@ async def test_an_incident_from_its_first_hour_to_its_end(runtime, world, office
     assert opened.status_code == told.status_code == first.status_code == 303
     assert amended.status_code == final.status_code == 303
     assert secret in page.text
-    assert (early.status_code, late.status_code) == (409, 409)
+    assert (early.status_code, unsure.status_code, late.status_code) == (409, 422, 409)
     assert "確報に必要な項目" in early.text
     assert row.state == "closed"
     assert row.known_at == datetime(2026, 6, 1, 9, 30, tzinfo=UTC)
@@ -254,6 +269,72 @@ async def test_an_exception_without_its_grounds_is_none(runtime, world, officer,
 
     assert answer.status_code == 422
     assert await rows(runtime, world.company.id, SourceOverride) == []
+
+
+async def test_shorter_times_are_confirmed_and_hold_from_the_next_night(runtime, world, officer):
+    application = await an_application(runtime, world, outcome="rejected")
+    there = await officer_sees(runtime, application)
+    await wait_until(runtime, application, there.created_at + timedelta(days=200))
+    before = await officer_sees(runtime, application)
+    shorter = {**SETTINGS, "retention_months": "2", "consent_days": "30"}
+    unsure = await officer.post("/dashboard/settings/privacy", **shorter)
+    same = await officer_sees(runtime, application)
+    kept = (await one(runtime, world.company.id, Company)).retention_months
+    sure = await officer.post("/dashboard/settings/privacy", **shorter, sure="yes")
+    after = await officer_sees(runtime, application)
+
+    assert (unsure.status_code, sure.status_code, kept) == (422, 303, 6)
+    assert 'id="settings-sure-error"' in unsure.text
+    assert same.review_at == before.review_at
+    assert after.review_at == datetime(2026, 6, 2, 18, 0, tzinfo=UTC)
+
+
+async def test_who_is_waited_for_stands_on_the_first_page_of_whoever_acts(
+    runtime, world, client, officer
+):
+    application = await an_application(runtime, world, outcome="rejected")
+    async with runtime.database.transaction(company_id=world.company.id) as db:
+        person = await db.get_one(Candidate, (world.company.id, application.candidate_id))
+        await open_request(
+            db, runtime.tools, person, "purpose_notice", words="", channel="mail",
+            identity_check="document", submission_id=None,
+            now=runtime.clock() - timedelta(days=20),
+        )  # fmt: skip
+        await open_incident(
+            db, runtime.tools, world.company.id, Report(runtime.clock(), ("special_care",)),
+            actor="mem_1", now=runtime.clock(),
+        )  # fmt: skip
+    seen = {}
+    for role in ("recruiter", "head"):
+        cookie = await enter(runtime, role, company_id=world.company.id, roles=[role])
+        seen[role] = (await Desk(client, cookie).get("/dashboard")).text
+    seen["officer"] = (await officer.get("/dashboard")).text
+
+    requests, incidents = (
+        'href="/dashboard/privacy/requests"',
+        'href="/dashboard/privacy/incidents"',
+    )
+    assert {role: (requests in page, incidents in page) for role, page in seen.items()} == {
+        "recruiter": (False, False), "head": (True, False), "officer": (True, True),
+    }  # fmt: skip
+    assert "期限超過 1件" in seen["head"]
+    assert 'href="/dashboard/privacy"' not in seen["head"]
+
+
+@pytest.mark.parametrize("by", ["email", "application", "external", "candidate"])
+async def test_a_person_is_found_by_what_one_has_of_them(runtime, world, officer, by):
+    application = await an_application(runtime, world)
+    named = {
+        "email": "HANAKO@mail.example", "application": application.id,
+        "external": application.external_id, "candidate": application.candidate_id,
+    }  # fmt: skip
+    found = await officer.post("/dashboard/privacy/people", person=named[by])
+    nobody = await officer.post("/dashboard/privacy/people", person="nobody@mail.example")
+    page = await officer.get(found.headers["location"])
+
+    assert found.headers["location"] == f"/dashboard/privacy/people/{application.candidate_id}"
+    assert (nobody.status_code, page.status_code) == (422, 200)
+    assert 'id="find-person-error"' in nobody.text
 
 
 async def test_the_settings_are_kept_and_shown_again(runtime, world, officer):

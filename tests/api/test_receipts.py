@@ -111,6 +111,22 @@ async def test_the_agency_stands_in_it_as_it_was_shown_and_not_as_it_is_called_t
     assert (await made(person))["purposes"][0]["recipient_third_parties"][0] == shown
 
 
+async def test_what_was_signed_on_paper_is_the_persons_own_word_for_the_time_it_said(person):
+    signed = {"channel": "paper", "method": "paper_form", "actor": "mbr_1"}
+    await person.give(person.world.agency.id, **signed, identity_check="in_person")
+    async with person.runtime.database.transaction(company_id=person.world.company.id) as db:
+        from domain.company import Company  # noqa: PLC0415
+
+        (await db.get_one(Company, person.world.company.id)).consent_months = 3
+    said = await made(person)
+    (event,), (purpose,) = said["events"], said["purposes"]
+
+    assert (event["event_type"], event["entity_id"]) == ("explicit", said["pii_principal_id"])
+    assert (event["expression_method"], event["identity_check"]) == ("paper_form", "in_person")
+    assert (purpose["retention_period"], event["validity_duration"]) == ("P6M", "P6M")
+    assert faults(said) == []
+
+
 async def test_a_receipt_of_one_submission_names_the_one_before(person):
     await person.give(person.world.agency.id, submission_id="the-first-submission")
     first = await made(person, submission_id="the-first-submission")

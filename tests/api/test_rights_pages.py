@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from domain import vault
 from domain.candidate import Candidate
 from domain.erasure import Erasure, LegalHold
 from domain.flows import hold as holds
@@ -14,6 +15,7 @@ from tests.consents import invited
 from tests.factories import make_world
 from tests.own_page import at_own_page
 from tests.pages.seed import enter
+from tests.relays import PROFILE
 
 pytestmark = pytest.mark.anyio
 HERE = "/dashboard/privacy/requests"
@@ -178,13 +180,71 @@ async def test_holds_are_set_and_released_by_the_officer(person, runtime, world,
     twice = await officer.post("/dashboard/privacy/holds", candidate=number, reason="もう一度")
     page = await officer.get("/dashboard/privacy/holds")
     row = await one(runtime, world.company.id, LegalHold)
-    released = await officer.post(f"/dashboard/privacy/holds/{row.id}/release")
-    again = await officer.post(f"/dashboard/privacy/holds/{row.id}/release")
+    unsure = await officer.post(f"/dashboard/privacy/holds/{row.id}/release")
+    standing = (await one(runtime, world.company.id, LegalHold)).released_at
+    released = await officer.post(f"/dashboard/privacy/holds/{row.id}/release", sure="yes")
+    again = await officer.post(f"/dashboard/privacy/holds/{row.id}/release", sure="yes")
 
+    assert (unsure.status_code, standing) == (422, None)
+    assert f'id="sure-{row.id}-error"' in unsure.text
     assert (empty.status_code, made.status_code, twice.status_code) == (422, 303, 409)
     assert "監督官庁の調査" in page.text
     assert (released.status_code, again.status_code) == (303, 409)
     assert (await one(runtime, world.company.id, LegalHold)).released_at is not None
+
+
+async def test_an_erasure_is_granted_with_both_eyes_open(person, runtime, world, client):
+    hr = await desk(runtime, world, client, "privacy_officer")
+    await hr.post(
+        HERE, candidate=PROFILE["email"], kind="erase", channel="paper", identity="document"
+    )
+    row = await one(runtime, world.company.id, RightsRequest)
+    unsure = await hr.post(f"{HERE}/{row.id}/answer", result="granted", channel="paper")
+    before = await rows(runtime, world.company.id, Erasure)
+    sure = await hr.post(f"{HERE}/{row.id}/answer", result="granted", channel="paper", sure="yes")
+
+    assert row.candidate_id == person.application.candidate_id
+    assert (unsure.status_code, before, sure.status_code) == (422, [], 303)
+    assert 'id="answer-sure-error"' in unsure.text
+    assert (await one(runtime, world.company.id, Erasure)).rule == "request"
+
+
+async def test_what_was_wrong_is_put_right_where_the_request_is_answered(
+    person, runtime, world, client
+):
+    hr = await desk(runtime, world, client, "head")
+    await hr.post(
+        HERE, candidate=person.application.id, kind="correction", channel="phone",
+        identity="document", words="電話番号が違います",
+    )  # fmt: skip
+    row = await one(runtime, world.company.id, RightsRequest)
+    path = f"{HERE}/{row.id}/correct"
+    wrong = await hr.post(path, name="試験 花子", phone="12345")
+    done = await hr.post(path, name="試験 花子", phone="090-1234-5678")
+    same = await hr.post(path, name="試験 花子", phone="090-1234-5678")
+    async with runtime.database.transaction(company_id=world.company.id) as db:
+        profile = await vault.profile_of(db, runtime.tools.sealer, await person.reload())
+    await hr.post(f"{HERE}/{row.id}/answer", result="granted", channel="phone")
+    over = await hr.post(path, name="別人", phone="")
+
+    assert (wrong.status_code, over.status_code) == (422, 404)
+    assert 'id="correct-phone-error"' in wrong.text
+    assert done.headers["location"] == f"{HERE}/{row.id}?done=corrected"
+    assert same.headers["location"] == f"{HERE}/{row.id}?done=unchanged"
+    assert profile["phone"] == "+819012345678"
+
+
+async def test_only_a_correction_opens_the_form_for_it(person, runtime, world, client):
+    hr = await desk(runtime, world, client, "head")
+    await hr.post(
+        HERE, candidate=person.application.candidate_id, kind="disclosure", channel="mail",
+        identity="document",
+    )  # fmt: skip
+    row = await one(runtime, world.company.id, RightsRequest)
+    answer = await hr.post(f"{HERE}/{row.id}/correct", name="別人")
+
+    assert answer.status_code == 404
+    assert "correct-name" not in (await hr.get(f"{HERE}/{row.id}")).text
 
 
 @pytest.mark.parametrize(

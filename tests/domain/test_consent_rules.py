@@ -271,7 +271,7 @@ def test_the_same_statement_has_the_same_hash_and_any_other_another():
 
 def test_the_statement_has_the_hash_it_always_had():
     assert statement().sha256 == (
-        "007d212deedbf4b9fc4cf17c4f7c5ee133234c7b2d0e912480f02e4e571bcc80"
+        "5f706376c7a7467ced093d28f5292b4bc0290d57483875d5426f2e0d213da07b"
     )  # fmt: skip
 
 
@@ -308,7 +308,7 @@ def test_a_statement_of_the_first_version_still_has_its_hash_and_can_be_read():
     ("locale", "once", "apart"),
     [
         ("ja", "更新のご希望を一度だけお伺いします", "これとは別に、法令に基づき3年間"),
-        ("en", "we ask you once whether you would like to go on", "kept for three years"),
+        ("en", "we ask you once whether you would like to go on", "kept for 3 years"),
     ],
 )
 def test_the_statement_promises_one_question_and_says_how_long_what_is_kept(locale, once, apart):
@@ -340,6 +340,8 @@ def test_a_recipient_abroad_is_shown_with_its_country_its_law_and_what_it_does(l
     assert made.content["cross_border"] in consent_text.as_text(made.content)
     assert "cross_border" in dict(consent_text.headings(made.content))
     assert (made.basis("agy_1"), made.basis("agy_2")) == (None, "consent_28")
+    assert [one.get("country_name") for one in made.content["recipients"]] == [None, country]
+    assert len(made.content["cross_border"].splitlines()) == 4
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 
 from domain import data_items
-from domain.contact import katakana, mail_address, phone_number, yen
+from domain.contact import dialled, katakana, mail_address, phone_number, yen
 from domain.special_care import words_in
 from integrations.ats import canonical
 
@@ -24,6 +24,16 @@ from integrations.ats import canonical
 ])  # fmt: skip
 def test_a_number_is_kept_in_one_form(typed, kept):
     assert phone_number(typed) == kept
+
+
+@pytest.mark.parametrize(("kept", "shown"), [
+    ("+819012345678", "090-1234-5678"), ("+815012345678", "050-1234-5678"),
+    ("+81312345678", "0312345678"), ("+442079460018", "+442079460018"), ("内線12", "内線12"),
+    ("", ""),
+])  # fmt: skip
+def test_a_number_is_shown_as_one_dials_it(kept, shown):
+    assert dialled(kept) == shown
+    assert not kept.startswith("+") or phone_number(shown) == kept
 
 
 @pytest.mark.parametrize(("typed", "kept"), [

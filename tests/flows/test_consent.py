@@ -7,15 +7,20 @@ import pytest
 from sqlalchemy import select, text
 
 from domain import vault
+from domain.application import Application
 from domain.candidate import Candidate, SubjectKey
 from domain.consent import Consent, ConsentEvent, ConsentText, broken_at
 from domain.errors import Gone, Invalid
 from domain.flows.change_person import merge
+from domain.flows.correct_profile import correct_profile
 from domain.flows.erase_candidate import start_erasure
+from domain.flows.open_candidate_link import newest_form
 from domain.flows.provide_package import provide_package
+from domain.flows.restrict_person import restrict
 from domain.flows.withdraw_consent import withdraw
+from domain.ids import new_id
 from domain.invitation import CandidateLink, Invitation
-from domain.notice import Mail
+from domain.notice import Mail, Notice
 from domain.relay import FeedItem, Provision, Relay, RelayEvent, StopNotice
 from domain.store import lock
 from domain.views.my_data import my_data
@@ -67,6 +72,24 @@ async def chain(person):
     async with person.runtime.database.transaction(company_id=company_id) as db:
         wanted = select(ConsentEvent).order_by(ConsentEvent.seq)
         return list((await db.scalars(wanted)).all())
+
+
+async def has_another_form(person):
+    """Who was told of the result asks for a form again, and has it by mail."""
+    runtime, number = person.runtime, person.application
+    async with runtime.database.transaction(company_id=number.company_id) as db:
+        there = await db.get_one(Application, (number.company_id, number.id))
+        db.add(
+            Notice(
+                company_id=there.company_id, id=new_id("ntc"), application_id=there.id,
+                candidate_id=there.candidate_id, kind="rejected", state="sent",
+                sent_at=runtime.clock(), created_at=runtime.clock(),
+            )
+        )  # fmt: skip
+        candidate = await db.get_one(Candidate, (there.company_id, there.candidate_id))
+        url = await newest_form(db, runtime.tools, candidate, runtime.clock())
+    assert url is not None
+    person.token = url.rpartition("/")[2]
 
 
 async def test_a_consent_is_recorded_per_agency_with_everything_that_proves_it(person, clock):
@@ -327,6 +350,45 @@ async def test_the_chain_shows_every_change(person):
     assert broken_at(events) == 2
 
 
+@pytest.mark.parametrize(("scope", "state"), [("provision", "forwarded"), ("all", None)])
+async def test_a_consent_is_not_recorded_for_nothing(person, clock, scope, state):
+    """Who had all hand-overs stopped may agree to new ones; who wants no use at all may not."""
+    company_id = person.world.company.id
+    async with person.runtime.database.transaction(company_id=company_id) as db:
+        candidate = await db.get_one(Candidate, (company_id, person.application.candidate_id))
+        await restrict(db, person.runtime.tools, candidate, scope=scope, now=clock())
+    refused = None
+    try:
+        await person.give(person.world.agency.id)
+    except Gone as gone:
+        refused = gone.code
+    forward(clock, minutes=31)
+    await work(person.runtime)
+    relays = await rows(person.runtime, company_id, Relay)
+
+    assert refused == (None if state else "not_eligible")
+    assert [relay.state for relay in relays] == ([state] if state else [])
+    assert (await chain(person) == []) is (state is None)
+
+
+async def test_an_item_taken_back_is_told_to_the_agency_that_holds_it(person, clock):
+    agency_id, company_id = person.world.agency.id, person.world.company.id
+    await person.give(agency_id, items=("name", "email", "phone"))
+    forward(clock, minutes=31)
+    await work(person.runtime)
+    relay = await one(person.runtime, company_id, Relay)
+    await read_package(person, relay)
+    forward(clock, minutes=1)
+    await has_another_form(person)
+    await person.give(agency_id, items=("name", "email"), submission_id="the-second-submission")
+    provided = await read_package(person, relay)
+    notice = await one(person.runtime, company_id, StopNotice)
+
+    assert list(provided.package["candidate"]) == ["name", "email"]
+    assert (notice.relay_id, notice.kind, notice.version) == (relay.id, "corrected", 2)
+    assert [event.kind for event in await chain(person)] == ["given", "items_changed"]
+
+
 async def test_the_database_refuses_to_change_an_event(person):
     await person.give(person.world.agency.id)
 
@@ -437,3 +499,57 @@ async def test_after_a_merge_every_consent_is_shown_and_can_be_withdrawn(runtime
     for number in (one_.id, two.id):
         chain = await rows(runtime, company_id, ConsentEvent, candidate_id=number)
         assert broken_at(chain) is None
+
+
+async def merged(runtime, world, clock):
+    """A person who consented under two numbers, which turned out to be one; the earlier record."""
+    first, second = await invited(runtime, world), await invited(runtime, world)
+    await first.give(world.agencies[0].id, submission_id="the-first-submission")
+    await second.give(world.agencies[1].id, submission_id="the-second-submission")
+    forward(clock, minutes=31)
+    await work(runtime)
+    company_id = world.company.id
+    async with runtime.database.transaction(company_id=company_id) as db:
+        absorbed = await lock(db, Candidate, company_id, first.application.candidate_id)
+        survivor = await lock(db, Candidate, company_id, second.application.candidate_id)
+        await merge(db, runtime.tools, absorbed, survivor)
+    await work(runtime)
+    return first, second
+
+
+async def test_after_a_merge_an_agency_reads_what_was_put_right(runtime, world, clock):
+    first, second = await merged(runtime, world, clock)
+    relay = await one(runtime, world.company.id, Relay, candidate_id=first.application.candidate_id)
+    await read_package(first, relay)
+    async with runtime.database.transaction(company_id=world.company.id) as db:
+        candidate = await second.reload()
+        await correct_profile(db, runtime.tools, candidate, {"name": "見本 花子"}, clock())
+    provided = await read_package(first, relay)
+    await work(runtime)
+    mails = await mailbox(runtime, world.company.id, PROFILE["email"])
+    links = await rows(
+        runtime, world.company.id, CandidateLink, candidate_id=first.application.candidate_id
+    )
+
+    assert provided.package["candidate"]["name"] == "見本 花子"
+    assert "見本 花子" in mails[-1]["text"]
+    assert links == []
+
+
+async def test_a_consent_after_a_merge_stands_alone_at_its_agency(runtime, world, clock):
+    first, second = await merged(runtime, world, clock)
+    forward(clock, minutes=1)
+    await has_another_form(second)
+    await second.give(world.agencies[0].id, submission_id="the-third-submission")
+    await work(runtime)
+    consents = await rows(runtime, world.company.id, Consent, agency_id=world.agencies[0].id)
+    relays = await rows(runtime, world.company.id, Relay, agency_id=world.agencies[0].id)
+
+    assert {one.candidate_id: one.state for one in consents} == {
+        first.application.candidate_id: "superseded",
+        second.application.candidate_id: "given",
+    }
+    assert {one.candidate_id: one.state for one in relays} == {
+        first.application.candidate_id: "expired",
+        second.application.candidate_id: "queued",
+    }

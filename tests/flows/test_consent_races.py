@@ -2,28 +2,39 @@
 
 import asyncio
 import random
+from collections import Counter
+from datetime import timedelta
+from urllib.parse import parse_qs, urlsplit
 
+import asyncpg
 import pytest
 from sqlalchemy import select
 
+from api.clock import Clock
+from api.runtime import Runtime
 from domain import consent_text
 from domain.candidate import Candidate
 from domain.consent import Consent, ConsentEvent, broken_at
 from domain.errors import Refusal
-from domain.flows.change_person import merge
+from domain.flows.change_person import delete, merge
+from domain.flows.check_provisions import check_provisions
 from domain.flows.forward_relay import forward_relay
 from domain.flows.join_consents import join_consents
+from domain.flows.keep_file import keep_file
+from domain.flows.provide_file import provide_file, refs_for
 from domain.flows.provide_package import provide_package
-from domain.flows.record_consent import Answer
+from domain.flows.record_consent import Answer, give
 from domain.flows.renew_consent import renew
 from domain.flows.spread_correction import spread_correction
 from domain.flows.withdraw_consent import withdraw
 from domain.relay import FeedItem, Provision, Relay, StopNotice
 from domain.store import lock
 from tests.applications import one, rows
-from tests.conftest import forward
+from tests.conftest import forward, settings_for
 from tests.consents import BASICS, invited
+from tests.documents import pdf
 from tests.factories import work
+from tests.flows.consent_facts import what_must_never_be
 
 pytestmark = pytest.mark.anyio
 
@@ -132,6 +143,205 @@ async def test_nothing_overtakes_a_withdrawal_and_nothing_waits_for_ever(runtime
         event = next(event for event in events if event.id == record.consent_event_id)
         assert event.kind in {"given", "renewed"}
         assert set(record.items) <= set(event.items)
+
+
+# ---- two processes, each with connections and a clock of its own ----------------------------
+
+ALL = (*BASICS, "phone", "resume_file")
+ROUNDS = 8
+
+
+@pytest.fixture
+async def processes(runtime, database_url):
+    """Two, and the clock of the second is half a second off, now ahead and now behind."""
+    other = Runtime.build(settings_for(database_url), Clock(runtime.clock.offset))
+    yield [runtime, other]
+    await other.database.close()
+
+
+@pytest.fixture
+async def owner(database_url):
+    """Looks past the product."""
+    dsn = database_url.set(drivername="postgresql").render_as_string(hide_password=False)
+    made = await asyncpg.connect(dsn)
+    yield made
+    await made.close()
+
+
+class Contest:
+    """One person, one agency, two processes; every step waits until all are ready."""
+
+    def __init__(self, processes, person, chance):
+        self.processes, self.person, self.chance = processes, person, chance
+        self.company_id, self.agency = person.world.company.id, person.world.agency
+        self.relay = self.file = None
+        self.taken: list[str] = []
+
+    def there(self, process):
+        return process.database.transaction(company_id=self.company_id)
+
+    async def candidate(self, db):
+        return await db.get_one(Candidate, (self.company_id, self.person.application.candidate_id))
+
+    async def begin(self, *, forwarded):
+        """All items are given; the relay is due, or has gone out as well."""
+        process = self.processes[0]
+        async with self.there(process) as db:
+            await keep_file(
+                db, process.tools, await self.candidate(db), "resume_file", pdf(),
+                name="a.pdf", now=process.clock(),
+            )  # fmt: skip
+        await self.say(give, ALL, process)
+        forward(process.clock, minutes=31)
+        if forwarded:
+            await work(process)
+        self.processes[1].clock.offset = process.clock.offset + timedelta(
+            seconds=self.chance.choice([-0.5, 0.5])
+        )
+        self.relay = await one(
+            process, self.company_id, Relay, candidate_id=self.person.application.candidate_id
+        )
+        async with self.there(process) as db:
+            consent = await db.get_one(Consent, (self.company_id, self.relay.consent_id))
+            (self.file,) = await refs_for(db, process.tools, self.relay, consent, process.clock())
+
+    async def say(self, step, items, process):
+        async with process.database.transaction() as db:
+            opened = await self.person.open(db)
+            statement = consent_text.build(opened.company, [self.agency], ALL, "ja")
+            answer = Answer(f"said-{step.__name__}-{len(items)}-12345", {self.agency.id: items})
+            await step(db, process.tools, opened, statement, answer, now=process.clock())
+
+    async def withdraws(self, process):
+        async with self.there(process) as db:
+            candidate = await self.candidate(db)
+            await withdraw(db, process.tools, candidate, None, process.clock())
+
+    async def is_erased(self, process):
+        async with self.there(process) as db:
+            candidate = await self.candidate(db)
+            await delete(db, process.tools, candidate, process.clock(), rule="request")
+
+    async def gives_all_again(self, process):
+        await self.say(renew, ALL, process)
+
+    async def gives_less(self, process):
+        await self.say(renew, BASICS, process)
+
+    async def goes_out(self, process):
+        async with self.there(process) as db:
+            await forward_relay(db, process.tools, self.company_id, self.relay.id, process.clock())
+
+    async def reads(self, process, channel="api"):
+        async with process.database.transaction() as db:
+            provided = await provide_package(
+                db, process.tools, self.agency.id, self.relay.id, channel=channel,
+                client_id="ocl_x", now=process.clock(),
+            )  # fmt: skip
+        self.taken.append(provided.package["package_id"])
+        return set(provided.package["candidate"])
+
+    async def opens(self, process):
+        query = parse_qs(urlsplit(self.file["url"]).query)
+        async with process.database.transaction() as db:
+            await provide_file(
+                db, process.tools, self.agency.id, self.relay.id, self.file["id"],
+                expires=int(query["expires"][0]), sig=query["sig"][0], client_id="ocl_x",
+                now=process.clock(),
+            )  # fmt: skip
+
+    async def at_once(self, *steps):
+        """All of them, each in one of the processes; what ended otherwise than by a refusal."""
+        line = asyncio.Barrier(len(steps))
+
+        async def wait_and(step, more):
+            await line.wait()
+            await asyncio.sleep(self.chance.random() / 60)
+            await step(self.chance.choice(self.processes), *more)
+
+        ended = await asyncio.wait_for(
+            asyncio.gather(
+                *(wait_and(step, more) for step, *more in steps), return_exceptions=True
+            ),
+            30,
+        )  # fmt: skip
+        return [one for one in ended if one is not None and not isinstance(one, Refusal)]
+
+
+@pytest.mark.parametrize("ends", ["withdraws", "is_erased", "gives_less"])
+async def test_an_end_is_before_a_hand_over_or_after_it_and_never_between(
+    processes, owner, world, ends
+):
+    company_id, seen = world.company.id, Counter()
+    for seed in range(ROUNDS):
+        chance = random.Random(f"{ends}{seed}")  # noqa: S311
+        person = await invited(processes[0], world, external_id=f"A-{seed}")
+        contest = Contest(processes, person, chance)
+        await contest.begin(forwarded=seed % 4 != 0)
+        steps = [
+            (getattr(contest, ends),), (contest.goes_out,), (contest.opens,), (contest.opens,),
+            *((contest.reads, channel) for channel in ("api", "api", "feed", "webhook")),
+        ]  # fmt: skip
+        chance.shuffle(steps)
+        strange = await contest.at_once(*steps)
+        mine = {"candidate_id": person.application.candidate_id}
+        provisions = await rows(processes[0], company_id, Provision, **mine)
+        stops = await rows(processes[0], company_id, StopNotice, **mine)
+        packages = {record.id for record in provisions if not record.file_sha256}
+        seen["handed over"] += bool(provisions)
+        seen["all refused"] += not provisions
+
+        assert strange == []
+        assert await what_must_never_be(owner) == {}
+        assert packages == set(contest.taken)
+        if ends == "gives_less":
+            # Who holds what was taken back is asked to let go of it, like of a wrong fact.
+            more = any(set(record.items) - set(BASICS) for record in provisions)
+            assert [stop.kind for stop in stops] in ([], ["corrected"])
+            assert more >= bool(stops)
+            await contest.goes_out(processes[0])
+            assert await contest.reads(processes[0]) == set(BASICS)
+            with pytest.raises(Refusal) as refused:
+                await contest.opens(processes[0])
+            assert refused.value.code == "not_found"
+        else:
+            assert [stop.kind for stop in stops] == (
+                [{"withdraws": "withdrawn", "is_erased": "erased"}[ends]] if provisions else []
+            )
+            for process in processes:
+                with pytest.raises(Refusal):
+                    await contest.reads(process)
+                with pytest.raises(Refusal):
+                    await contest.opens(process)
+
+    assert seen["handed over"] > 0
+
+
+async def test_whoever_waited_for_a_lock_stands_in_the_order_of_the_locks(processes, owner, world):
+    """A read began before a renewal and came after it; a withdrawal began before that read."""
+    first, second = processes
+    contest = Contest(processes, await invited(first, world), random.Random(0))  # noqa: S311
+    await contest.begin(forwarded=True)
+    await contest.opens(first)
+    second.clock.offset = first.clock.offset - timedelta(seconds=2)
+    await contest.gives_all_again(first)
+    await contest.reads(second)
+    await contest.opens(second)
+    await contest.reads(first)
+    await contest.withdraws(second)
+    events = await rows(first, world.company.id, ConsentEvent)
+    given, renewed, withdrawn = sorted(events, key=lambda event: event.seq)
+    records = await rows(first, world.company.id, Provision)
+    async with contest.there(first) as db:
+        found = await check_provisions(db, world.company.id, first.clock())
+
+    assert await what_must_never_be(owner) == {}
+    assert (found.provisions, found.uncovered) == (3, 0)
+    assert sorted((record.consent_event_id, record.items) for record in records) == sorted([
+        (given.id, ["resume_file"]), (renewed.id, ["resume_file"]),
+        (renewed.id, ["name", "email", "phone"]),
+    ])  # fmt: skip
+    assert max(record.last_provided_at for record in records) < withdrawn.at
 
 
 async def test_two_records_of_one_person_end_with_one_consent_per_agency(runtime, world):

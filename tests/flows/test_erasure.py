@@ -225,7 +225,7 @@ async def test_a_restored_backup_brings_nobody_back(person, clock, agency_api, d
     await work(person.runtime)
     kept = await one(person.runtime, company_id, Erasure)
     found = await transact(
-        person, lambda db, _: prove(db, person.runtime.tools.sealer, company_id, candidate_id)
+        person, lambda db, _: prove(db, person.runtime.tools.sealer, company_id, [candidate_id])
     )
     package = await agency_api.get(f"/v1/agency/relays/{relay.id}/package")
     feed = (await agency_api.get("/v1/agency/feed")).json()["data"]
@@ -274,20 +274,27 @@ async def test_the_record_key_ends_on_its_day_and_not_before(person, clock, agen
 
 
 async def test_the_nightly_proof_finds_what_was_left(person, database_url):
+    await with_a_file_and_notes(person)
     await erased(person)
     company_id, candidate_id = person.world.company.id, person.application.candidate_id
     await night(person.runtime, [company_id])
     engine = create_async_engine(database_url)
     async with engine.begin() as connection:
         await connection.execute(text("UPDATE candidate SET phone_hmac = '\\x01'"))
+        await connection.execute(
+            text("INSERT INTO candidate_file_body (company_id, file_id, sealed)"
+                 " SELECT company_id, id, '\\x0100' FROM candidate_file")
+        )  # fmt: skip
     await engine.dispose()
 
-    with pytest.raises(RuntimeError, match="1 places"):
+    with pytest.raises(RuntimeError, match="2 places"):
         await night(person.runtime, [company_id])
     found = await transact(
-        person, lambda db, _: prove(db, person.runtime.tools.sealer, company_id, candidate_id)
+        person, lambda db, _: prove(db, person.runtime.tools.sealer, company_id, [candidate_id])
     )
-    assert [one.place for one in found] == ["candidate.phone_hmac"]
+    assert [one.place for one in found] == [
+        "candidate.phone_hmac", "candidate_file_body.sealed",
+    ]  # fmt: skip
 
 
 async def test_every_sealed_column_of_a_person_is_proven(runtime):

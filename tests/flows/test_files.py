@@ -10,9 +10,10 @@ from domain.candidate import Candidate
 from domain.candidate_file import CandidateFile, CandidateFileBody
 from domain.errors import Invalid, NotFound
 from domain.flows.keep_file import keep_file, remove_file
+from domain.notice import Mail
 from domain.views.files import accesses_of, content_of, files_of, kinds_of
 from integrations.scanning import scanner_of
-from tests.applications import rows
+from tests.applications import one, rows
 from tests.conftest import forward
 from tests.documents import docx, pdf
 from tests.factories import make_world, work
@@ -166,7 +167,9 @@ async def test_what_is_infected_is_destroyed_and_never_offered_but_seen(runtime,
         async with runtime.database.transaction(company_id=candidate.company_id) as db:
             offered = await kinds_of(db, candidate)
 
+        mail = await one(runtime, candidate.company_id, Mail, template="file_infected")
         assert found.scan == "infected"
+        assert (mail.candidate_id, mail.state) == (candidate.id, "sent")
         assert await bodies(runtime, candidate) == []
         assert offered == []
 

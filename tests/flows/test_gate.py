@@ -9,10 +9,14 @@ from sqlmodel import col
 from domain.agency import Agency
 from domain.application import Application
 from domain.candidate import Candidate
+from domain.company import Company
 from domain.consent import Consent, ConsentEvent, ConsentTextEnd, broken_at
 from domain.consent_text import VERSION
 from domain.errors import Forbidden, Gone
+from domain.flows.change_person import merge
+from domain.flows.invite import invite_again
 from domain.flows.provide_package import provide_package
+from domain.flows.restrict_person import restrict
 from domain.flows.withdraw_consent import invalidate, withdraw
 from domain.guardian import GuardianConsent
 from domain.ids import new_id
@@ -197,6 +201,52 @@ async def only(runtime, person, **values):
         await db.execute(
             update(Application).where(col(Application.id) == person.application.id).values(**values)
         )
+
+
+async def test_a_relay_that_was_stopped_is_not_read_again_when_the_consent_is_given_anew(person):
+    """Somebody started, withdrew, and agreed again: the new relay can be stopped once more."""
+    runtime, company_id = person.runtime, person.world.company.id
+    await told(person)
+    first = await consented(person)
+    await work(runtime)
+    await read(person, first)
+    async with runtime.database.transaction(company_id=company_id) as db:
+        (await lock(db, Relay, company_id, first.id)).state = "placed"
+    assert (await read(person, first)).package["relay_id"] == first.id
+    async with runtime.database.transaction(company_id=company_id) as db:
+        opened = await person.open(db)
+        await withdraw(db, runtime.tools, opened.candidate, None, runtime.clock())
+        company = await db.get_one(Company, company_id)
+        there = await db.get_one(Application, (company_id, person.application.id))
+        form = await invite_again(db, runtime.tools, company, there, runtime.clock())
+    person.token = form.rpartition("/")[2]
+    await person.give(person.world.agency.id, submission_id="the-second-submission")
+    forward(runtime.clock, minutes=31)
+    await work(runtime)
+    _, second = await rows(runtime, company_id, Relay)
+    with pytest.raises(Gone) as refused:
+        await read(person, first)
+
+    assert refused.value.code == "relay_ended"
+    assert (await read(person, second)).package["relay_id"] == second.id
+
+
+async def test_what_the_surviving_record_has_restricted_is_restricted_for_those_merged(
+    runtime, world
+):
+    merged, kept = await invited(runtime, world), await invited(runtime, world, external_id="B-2")
+    relay = await consented(merged)
+    await kept.give(world.agencies[1].id, submission_id="another-submission")
+    await work(runtime)
+    async with runtime.database.transaction(company_id=world.company.id) as db:
+        survivor = await lock(db, Candidate, world.company.id, kept.application.candidate_id)
+        await restrict(db, runtime.tools, survivor, scope="provision", now=runtime.clock())
+        absorbed = await lock(db, Candidate, world.company.id, relay.candidate_id)
+        stays = await merge(db, runtime.tools, absorbed, survivor)
+
+    with pytest.raises(Forbidden) as refused:
+        await read(merged, relay)
+    assert (stays.id, refused.value.code) == (kept.application.candidate_id, "restricted")
 
 
 @pytest.mark.parametrize("scope", ["provision", "all"])

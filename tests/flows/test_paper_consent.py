@@ -1,5 +1,6 @@
 """A consent on paper: the same evidence as the form's, with the way it came and who recorded it."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -10,9 +11,11 @@ from domain.consent import GRACE, Consent, ConsentEvent, broken_at
 from domain.errors import Conflict, Invalid
 from domain.flows.record_paper_consent import Paper, paper_statement, record_paper_consent
 from domain.relay import Relay
+from tests.api.test_provision_register import Desk
 from tests.applications import an_application, an_interview, one, reject, rows
 from tests.conftest import forward
 from tests.factories import work
+from tests.pages.seed import enter
 from tests.relays import PROFILE
 
 pytestmark = pytest.mark.anyio
@@ -112,3 +115,32 @@ async def test_who_is_not_eligible_cannot_consent_on_paper_either(runtime, world
 
     assert refusal.value.code == "not_eligible"
     assert await nothing_kept(runtime, world)
+
+
+async def test_the_paper_in_english_is_recorded_in_the_words_that_were_signed(
+    runtime, world, application, client
+):
+    cookie = await enter(runtime, "o", company_id=world.company.id, roles=["privacy_officer"])
+    officer = Desk(client, cookie)
+    people = f"/dashboard/privacy/people/{application.candidate_id}"
+    path, agency = f"{people}/paper/{application.id}", world.agency.id
+    page = await officer.get(f"{path}?wording=en")
+    digest = re.search(r'name="text" value="([0-9a-f]{64})"', page.text)[1]
+    paper = {
+        "text": digest, "wording": "en", "filed_as": "P-7", "agency": agency,
+        f"items.{agency}": ["name", "email"],
+    }  # fmt: skip
+    unsigned = await officer.post(path, **paper)
+    other = await officer.post(path, **{**paper, "wording": "ja", "signed": "yes"})
+    empty = await nothing_kept(runtime, world)
+    done = await officer.post(path, **paper, signed="yes")
+    events = await rows(runtime, world.company.id, ConsentEvent, kind="given")
+
+    assert 'lang="en"' in page.text
+    assert "☐" in page.text
+    assert (unsigned.status_code, other.status_code, empty) == (422, 409, True)
+    assert f'name="agency" value="{agency}" checked' in unsigned.text
+    assert done.headers["location"] == f"{people}?done=paper_recorded"
+    assert [(one.locale, one.channel, one.text_sha256) for one in events] == [
+        ("en", "paper", digest)
+    ]

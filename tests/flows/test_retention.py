@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
+from domain.business_days import local_day
 from domain.candidate import Candidate
 from domain.deadline import Deadline
 from domain.delivery import Delivery
@@ -16,6 +17,7 @@ from domain.flows.withdraw_consent import withdraw
 from domain.invitation import CandidateLink
 from domain.notice import Mail
 from domain.relay import StopNotice
+from domain.retention import look_on
 from tests.applications import an_application, an_interview, one, reject, rows
 from tests.conftest import forward
 from tests.consents import invited
@@ -49,6 +51,11 @@ async def test_six_months_after_the_notice_the_data_is_erased(runtime, clock, wo
     there = await due(runtime, application)
     told = clock()
     assert there.erased_at is None
+    assert there.review_at.isoformat() == "2026-08-02T18:00:00+00:00"  # its link is forgotten
+
+    forward(clock, seconds=(there.review_at - clock()).total_seconds() + 60)
+    await work(runtime)
+    there = await person_of(runtime, application)
     assert there.review_at.isoformat() == "2026-12-03T18:00:00+00:00"
 
     forward(clock, seconds=(there.review_at - clock()).total_seconds() - 60)
@@ -158,6 +165,20 @@ async def test_links_nobody_used_go_some_time_after_their_end(runtime, clock, wo
 
     assert await rows(runtime, world.company.id, CandidateLink) == []
     assert there.erased_at is None
+
+
+async def test_a_link_nobody_used_goes_by_the_clock_long_before_the_person(runtime, clock, world):
+    person = await invited(runtime, world)
+    there = await due(runtime, person.application)
+    (link,) = await rows(runtime, world.company.id, CandidateLink)
+    last = local_day(link.expires_at + timedelta(days=30))
+    forward(clock, seconds=(there.review_at - clock()).total_seconds() + 60)
+    await work(runtime)
+    left = await person_of(runtime, person.application)
+
+    assert there.review_at == look_on(last)
+    assert await rows(runtime, world.company.id, CandidateLink) == []
+    assert (left.erased_at, left.review_at > clock() + timedelta(days=90)) == (None, True)
 
 
 async def test_deliveries_nobody_was_found_for_are_emptied_after_ninety_days(runtime, clock, world):

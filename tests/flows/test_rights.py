@@ -161,6 +161,16 @@ async def test_a_refusal_without_a_reason_is_none(person, result):
     assert (await one(person.runtime, row.company_id, RightsRequest)).state == "verified"
 
 
+async def test_a_purpose_is_told_in_words(person):
+    row = await ask(person, "purpose_notice")
+    with pytest.raises(Invalid) as silent:
+        await reply(person, row, "granted", answer=" ")
+    said = await reply(person, row, "granted", answer="採用選考のために利用しています。")
+
+    assert silent.value.code == "answer_missing"
+    assert (said.state, said.result) == ("answered", "granted")
+
+
 async def test_refusing_lifts_the_stop_and_granting_keeps_it(person):
     use, provision = await ask(person, "stop_use"), await ask(person, "stop_provision")
     assert (await person.reload()).restricted_from == "all"

@@ -115,6 +115,10 @@ def test_the_process_that_looks_into_a_pdf_may_take_and_write_little():
         (docx(links=(("attachedTemplate", "https://a.example/t.dotm", True),)), "file_linked"),
         (docx(links=(("image", "https://a.example/pixel.png", True),)), "file_linked"),
         (docx(links=(("oleObject", "file:///c:/x", True),)), "file_linked"),
+        (
+            docx(links=(("aFChunk", "chunk.rtf", False),), more={"word/chunk.rtf": b"{}"}),
+            "file_attached",
+        ),
         (docx(part="word/other.xml"), "file_type_unknown"),
         (docx(kind="application/xml"), "file_type_unknown"),
         (docx(body="<w:document>"), "file_unreadable"),
@@ -131,7 +135,7 @@ def test_the_process_that_looks_into_a_pdf_may_take_and_write_little():
         (docx(more={"word/zeros.bin": bytes(40 * 1024 * 1024)}), "file_too_large"),
         (docx(more={"word/zeros.xml": bytes(40 * 1024 * 1024)}), "file_too_large"),
     ],
-    ids=range(20),
+    ids=range(21),
 )
 async def test_a_word_document_that_is_more_than_one_is_not_taken(content, code):
     assert await refused(content) == code

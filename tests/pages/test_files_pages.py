@@ -1,24 +1,17 @@
 """The page of documents in a real browser: each state readable, with and without a script."""
 
-import asyncio
-import os
 from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import Any
 
 import pytest
-import uvicorn
-from playwright.async_api import async_playwright
 from sqlalchemy import URL
 
-from api.app import create_app
 from api.clock import Clock
 from api.runtime import Runtime
 from tests.conftest import START, own_database, settings_for
 from tests.consents import invited
 from tests.documents import docx, pdf
 from tests.factories import make_world
-from tests.pages.test_pages import ARGS, CHROMIUM, MIXES, Site, pytestmark
+from tests.pages.test_pages import MIXES, Site, looked_at, pytestmark
 
 __all__ = ["pytestmark"]
 WHO = [f"{size}-{locale}" for size, locale in MIXES]
@@ -31,22 +24,8 @@ async def site(server: URL, template: str, worker_id: str) -> AsyncIterator[Site
     runtime = Runtime.build(settings_for(url, mode="demo"), Clock(START - Clock()()))
     world = await make_world(runtime)
     people = {name: await invited(runtime, world) for name in (*WHO, "plain")}
-    server_ = uvicorn.Server(
-        uvicorn.Config(create_app(runtime), port=0, log_level="error", lifespan="off", ws="none")
-    )
-    running = asyncio.create_task(server_.serve())
-    while not server_.started:  # noqa: ASYNC110 - uvicorn offers no event to wait for
-        await asyncio.sleep(0.02)
-    port = server_.servers[0].sockets[0].getsockname()[1]
-    async with async_playwright() as player:
-        browser = await player.chromium.launch(executable_path=CHROMIUM, args=ARGS)
-        nobody: Any = None
-        shots = Path(os.environ["RELAY_SHOTS"]) if "RELAY_SHOTS" in os.environ else None
-        yield Site(f"http://127.0.0.1:{port}", browser, runtime, world, nobody, people, shots)
-        await browser.close()
-    server_.should_exit = True
-    await running
-    await runtime.database.close()
+    async with looked_at(runtime, world, people) as seen:
+        yield seen
 
 
 @pytest.mark.parametrize(("size", "locale"), MIXES)

@@ -1,16 +1,12 @@
 """A person's own page and HR's queue in a real browser, in every state, errors too."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-import uvicorn
-from playwright.async_api import async_playwright
 from sqlalchemy import URL
 
-from api.app import create_app
 from api.clock import Clock
 from api.runtime import Runtime
 from domain.company import Company
@@ -20,7 +16,7 @@ from tests.consents import Person
 from tests.factories import make_world, work
 from tests.own_page import at_own_page
 from tests.pages.seed import enter
-from tests.pages.test_pages import ARGS, CHROMIUM, VIEWS, Site, prove, pytestmark
+from tests.pages.test_pages import VIEWS, Site, looked_at, prove, pytestmark
 from tests.relays import PROFILE
 
 __all__ = ["pytestmark"]
@@ -45,21 +41,8 @@ async def site(server: URL, template: str, worker_id: str) -> AsyncIterator[Site
         people[name] = Person(runtime, world, application, "")
     runtime.clock.offset += timedelta(hours=3)
     await work(runtime)
-    server_ = uvicorn.Server(
-        uvicorn.Config(create_app(runtime), port=0, log_level="error", lifespan="off", ws="none")
-    )
-    running = asyncio.create_task(server_.serve())
-    while not server_.started:  # noqa: ASYNC110 - uvicorn offers no event to wait for
-        await asyncio.sleep(0.02)
-    port = server_.servers[0].sockets[0].getsockname()[1]
-    async with async_playwright() as player:
-        browser = await player.chromium.launch(executable_path=CHROMIUM, args=ARGS)
-        nobody: Any = None
-        yield Site(f"http://127.0.0.1:{port}", browser, runtime, world, nobody, people, None)
-        await browser.close()
-    server_.should_exit = True
-    await running
-    await runtime.database.close()
+    async with looked_at(runtime, world, people) as seen:
+        yield seen
 
 
 @pytest.mark.parametrize(("size", "locale"), VIEWS)

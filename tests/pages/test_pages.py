@@ -6,6 +6,7 @@ import re
 import secrets
 import shutil
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -84,18 +85,25 @@ class Site:
     shots: Path | None
     """Where to leave pictures of everything, for people who want to look: `RELAY_SHOTS`."""
     faults: list[str] = field(default_factory=list)
+    plain: set[Page] = field(default_factory=set)
+    """Pages of browsers that run no script: axe, which is one, looks at the others."""
 
-    async def visit(self, size: str, locale: str, cookie: str | None = None) -> Page:
+    async def visit(
+        self, size: str, locale: str, cookie: str | None = None, *, script: bool = True
+    ) -> Page:
         """A browser of somebody, with the session cookie if they are signed in."""
         width, height = SIZES[size]
         context = await self.browser.new_context(
-            viewport={"width": width, "height": height}, locale=f"{locale}-JP"
-        )
+            viewport={"width": width, "height": height}, locale=f"{locale}-JP",
+            java_script_enabled=script,
+        )  # fmt: skip
         cookies = {"relay_lang": locale} | ({"relay_session": cookie} if cookie else {})
         await context.add_cookies([
             {"name": name, "value": value, "url": self.url} for name, value in cookies.items()
         ])  # fmt: skip
         page = await context.new_page()
+        if not script:
+            self.plain.add(page)
         page.on("console", lambda said: self._hear(said.type, said.text))
         page.on("pageerror", lambda error: self.faults.append(str(error)))
         return page
@@ -115,7 +123,7 @@ class Site:
             await page.screenshot(path=self.shots / f"{name}.png", full_page=True)
         sideways = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert sideways <= 0, f"{name} scrolls sideways by {sideways} px"
-        if name.endswith(tuple("-".join(view) for view in VIEWS)):
+        if page not in self.plain and name.endswith(tuple("-".join(view) for view in VIEWS)):
             found = await Axe().run(page, options={"runOnly": RULES})
             assert not found.response["violations"], f"{name}: {found.generate_report()}"
         assert not self.faults, f"{name}: {self.faults}"
@@ -124,6 +132,28 @@ class Site:
         # A refusal is an answer with a page; the browser notes its status all the same.
         if kind in {"error", "warning"} and "Failed to load resource" not in said:
             self.faults.append(said)
+
+
+@asynccontextmanager
+async def looked_at(
+    runtime: Runtime, world: World, people: dict[str, Person], seeded: Any = None
+) -> AsyncIterator[Site]:
+    """The app on a port of its own, and a browser to look at it; both are closed at the end."""
+    server = uvicorn.Server(
+        uvicorn.Config(create_app(runtime), port=0, log_level="error", lifespan="off", ws="none")
+    )
+    running = asyncio.create_task(server.serve())
+    while not server.started:  # noqa: ASYNC110 - uvicorn offers no event to wait for
+        await asyncio.sleep(0.02)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    shots = Path(os.environ["RELAY_SHOTS"]) if "RELAY_SHOTS" in os.environ else None
+    async with async_playwright() as player:
+        browser = await player.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+        yield Site(f"http://127.0.0.1:{port}", browser, runtime, world, seeded, people, shots)
+        await browser.close()
+    server.should_exit = True
+    await running
+    await runtime.database.close()
 
 
 @pytest.fixture(scope="module")
@@ -139,22 +169,8 @@ async def site(server: URL, template: str, worker_id: str) -> AsyncIterator[Site
     await people["erasing"].give(world.agency.id)
     await people["declined"].decline()
     await work(runtime)
-    app = create_app(runtime)
-    server_ = uvicorn.Server(
-        uvicorn.Config(app, port=0, log_level="error", lifespan="off", ws="none")
-    )
-    running = asyncio.create_task(server_.serve())
-    while not server_.started:  # noqa: ASYNC110 - uvicorn offers no event to wait for
-        await asyncio.sleep(0.02)
-    port = server_.servers[0].sockets[0].getsockname()[1]
-    async with async_playwright() as player:
-        browser = await player.chromium.launch(executable_path=CHROMIUM, args=ARGS)
-        shots = Path(os.environ["RELAY_SHOTS"]) if "RELAY_SHOTS" in os.environ else None
-        yield Site(f"http://127.0.0.1:{port}", browser, runtime, world, seeded, people, shots)
-        await browser.close()
-    server_.should_exit = True
-    await running
-    await runtime.database.close()
+    async with looked_at(runtime, world, people, seeded) as seen:
+        yield seen
 
 
 async def own_page(site: Site, who: str) -> str:
