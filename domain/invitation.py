@@ -100,6 +100,6 @@ class CandidateLink(Row, table=True):
     purpose: str
     expires_at: datetime | None = instant(default=None)
     revoked_at: datetime | None = instant(default=None)
-    used_at: datetime | None = instant(default=None)
-    """Its first successful POST. Opening it leaves no trace."""
+    handed_over: bool = False
+    """HR handed it over: that it was followed does not prove an address."""
     created_at: datetime = instant()

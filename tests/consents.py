@@ -11,8 +11,8 @@ from domain.company import Company
 from domain.consent_text import Statement
 from domain.flows import record_consent
 from domain.flows.invite import invite
+from domain.flows.keep_consent import Answer
 from domain.flows.open_candidate_link import Opened, agencies_offered, open_candidate_link
-from domain.flows.record_consent import Answer
 from tests.applications import an_application
 from tests.factories import World
 from tests.relays import PROFILE

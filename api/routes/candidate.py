@@ -13,6 +13,7 @@ from domain import consent_text, data_items
 from domain.consent_text import Statement
 from domain.errors import Gone, Invalid
 from domain.flows import record_consent
+from domain.flows.keep_consent import Answer
 from domain.flows.request_link import request_form_link
 from domain.views.files import files_of
 from domain.views.my_data import my_data
@@ -100,15 +101,16 @@ async def _decline(visit: Visit, statement: Statement, sent: Sent) -> Response:
     return visit.back("/done")
 
 
-def _answer(visit: Visit, sent: Sent) -> record_consent.Answer:
+def _answer(visit: Visit, sent: Sent) -> Answer:
     client = visit.request.client
-    return record_consent.Answer(
+    return Answer(
         submission_id=sent.submission_id,
         choices=sent.choices,
         followup=sent.followup,
         corrections=sent.facts,
         address=client.host if client is not None else "",
         user_agent=visit.request.headers.get("user-agent", ""),
+        identity_check=visit.opened.identity_check(proven=visit.proven),
     )
 
 

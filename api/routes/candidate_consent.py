@@ -20,8 +20,8 @@ from domain.business_days import long_date
 from domain.consent import Consent, last_day
 from domain.consent_text import Statement
 from domain.errors import Gone, Invalid
+from domain.flows.keep_consent import Answer, recorded
 from domain.flows.open_candidate_link import agencies_offered
-from domain.flows.record_consent import Answer, recorded
 from domain.flows.renew_consent import renew, renewable
 from domain.views import consent_receipt
 from integrations.pdf import render
@@ -150,7 +150,7 @@ def _answer(visit: Visit, sent: Sent) -> Answer:
         choices=sent.choices,
         address=client.host if client is not None else "",
         user_agent=visit.request.headers.get("user-agent", ""),
-        identity_check="mail_link_plus_code" if visit.proven else "mail_link",
+        identity_check=visit.opened.identity_check(proven=visit.proven),
     )
 
 

@@ -31,24 +31,30 @@ async def invite(
     Asked again, the same invitation gets another link. Raises `Conflict`: `not_eligible` (the
     detail lists the failing rules) or `already_answered`.
     """
-    await open_invitation(session, tools, company, application, now)
-    invitation = await invitation_of(session, application)
-    assert invitation is not None
+    invitation = await open_invitation(session, tools, company, application, now)
     return await new_link(session, tools, invitation, now)
 
 
 async def hand_over_link(
-    session: AsyncSession, tools: Tools, company_id: str, application_id: str, now: datetime
+    session: AsyncSession,
+    tools: Tools,
+    company_id: str,
+    application_id: str,
+    now: datetime,
+    *,
+    mailed: bool = False,
 ) -> tuple[str, datetime]:
-    """A link HR hands over itself, and until when it works: only after the result was told."""
+    """A link HR hands over itself, and until when it works: only after the result was told.
+
+    `mailed`: it goes to an address the person has proven.
+    """
     application = await lock(session, Application, company_id, application_id)
     company = await session.get_one(Company, company_id)
     failing = await failing_reasons(session, company, application, now)
     if failing:
         raise Conflict(", ".join(failing), code="not_eligible")
-    url = await invite(session, tools, company, application, now)
-    invitation = await invitation_of(session, application)
-    assert invitation is not None
+    invitation = await open_invitation(session, tools, company, application, now)
+    url = await new_link(session, tools, invitation, now, handed_over=not mailed)
     return url, invitation.expires_at
 
 
@@ -124,6 +130,7 @@ async def new_link(
     now: datetime,
     *,
     ends: datetime | None = None,
+    handed_over: bool = False,
 ) -> str:
     """A fresh link to the form, as long-lived as the invitation. Only its hash is stored."""
     token = secrets.token_urlsafe(32)
@@ -131,7 +138,8 @@ async def new_link(
         CandidateLink(
             company_id=invitation.company_id, id=new_id("lnk"), token_hash=token_hash(token),
             candidate_id=invitation.candidate_id, application_id=invitation.application_id,
-            purpose="optin", expires_at=ends or invitation.expires_at, created_at=now,
+            purpose="optin", handed_over=handed_over, expires_at=ends or invitation.expires_at,
+            created_at=now,
         )
     )  # fmt: skip
     await session.flush()

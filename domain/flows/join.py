@@ -127,7 +127,7 @@ async def match_join(
     """
     asked = await _held(session, company, request_id)
     application = await application_by_number(session, company.id, number)
-    url, _ = await hand_over_link(session, tools, company.id, application.id, now)
+    url, _ = await hand_over_link(session, tools, company.id, application.id, now, mailed=True)
     await _mail(session, tools, company, asked, template="join_matched", url=url, now=now)
     asked.application_id, asked.answered_by = application.id, actor
     _end(asked, "match", application.candidate_id, now)

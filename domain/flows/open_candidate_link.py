@@ -62,6 +62,11 @@ class Opened:
             return "expired"
         return {"invited": "form", "declined": "declined"}.get(state, "expired")
 
+    def identity_check(self, *, proven: bool) -> str:
+        """How whoever holds the link is known (domain rules 5.3); `proven`: by the second step."""
+        way = "handed_link" if self.link.handed_over else "mail_link"
+        return f"{way}_plus_code" if proven else way
+
     def _leads_to_page(self, now: datetime) -> bool:
         """A link to the own page ends after its time, but never before the last consent does."""
         over = self.link.expires_at is not None and now >= self.link.expires_at

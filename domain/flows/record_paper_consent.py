@@ -19,6 +19,7 @@ from domain.consent_text import Statement
 from domain.errors import Conflict, Invalid, NotFound
 from domain.flows import record_consent
 from domain.flows.invite import invite_again
+from domain.flows.keep_consent import Answer, check_choices
 from domain.flows.open_candidate_link import agencies_offered, open_candidate_link
 from domain.flows.send_notice import feedback_told
 from domain.ports import Tools
@@ -88,11 +89,11 @@ async def record_paper_consent(
     statement = await paper_statement(session, tools, company, application, now, locale=locale)
     if statement.sha256 != paper.text_sha256:
         raise Conflict("print the statement of today and have it signed", code="text_changed")
-    record_consent.check_choices(statement, paper.choices)
+    check_choices(statement, paper.choices)
     link = await invite_again(session, tools, company, application, now)
     opened = await open_candidate_link(session, link.rpartition("/")[2])
     assert opened is not None  # it was made a line above
-    answer = record_consent.Answer(
+    answer = Answer(
         f"paper-{paper.filed_as}", paper.choices, identity_check="in_person", channel="paper",
         method="paper_form", actor=actor,
     )  # fmt: skip

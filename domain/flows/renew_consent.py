@@ -1,6 +1,6 @@
 """Before a consent ends, the person is asked once whether it shall go on. Silence is a no."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -12,16 +12,25 @@ from domain.business_days import long_date
 from domain.candidate import Candidate
 from domain.company import Company
 from domain.consent import Consent, last_day
+from domain.consent_text import Statement
+from domain.errors import Gone
 from domain.flows.append_consent_event import lock_candidate
-from domain.flows.open_candidate_link import agencies_offered, new_my_page_link
-from domain.flows.record_consent import renew
+from domain.flows.keep_consent import (
+    Answer,
+    case_of,
+    check_choices,
+    consent_with,
+    guardian_consent,
+    keep_consent,
+    recorded,
+)
+from domain.flows.mail_receipt import mail_receipt
+from domain.flows.open_candidate_link import Opened, agencies_offered, new_my_page_link
 from domain.flows.withdraw_consent import consents_of
 from domain.flows.write_mail import language, write_to_candidate
 from domain.notice import Suppression
 from domain.ports import Tools
 from domain.store import find
-
-__all__ = ["ask_renewal", "renew", "renewable"]
 
 TOGETHER = timedelta(days=7)
 """Consents that end within this of each other are asked about in one mail."""
@@ -63,6 +72,52 @@ async def renewable(session: AsyncSession, candidate: Candidate, now: datetime) 
         col(Consent.expires_at) > now,
     )
     return list((await session.scalars(wanted.order_by(col(Consent.id)))).all())
+
+
+async def renew(
+    session: AsyncSession,
+    tools: Tools,
+    opened: Opened,
+    statement: Statement,
+    answer: Answer,
+    *,
+    now: datetime,
+) -> bool:
+    """Go on with consents that stand, from the person's own page. False: recorded before.
+
+    The same items make `renewed`, others `items_changed`. Raises what `check_choices` raises, and
+    `Gone` (`consent_ended`) for an agency whose consent stands no longer.
+    """
+    candidate = await lock_candidate(session, opened.company.id, opened.candidate.id)
+    if await recorded(session, candidate, answer.submission_id):
+        return False
+    check_choices(statement, answer.choices)
+    standing = await _standing(session, candidate, answer.choices, now)
+    case = await case_of(
+        session, tools, opened, candidate, statement=statement, answer=answer, now=now
+    )
+    case.evidence["guardian_consent_id"] = await guardian_consent(session, candidate)
+    given = [
+        await keep_consent(
+            session, tools, case, agency_id, data_items.in_order(items),
+            application_id=standing[agency_id].application_id, now=now,
+        )
+        for agency_id, items in answer.choices.items()
+    ]  # fmt: skip
+    await mail_receipt(session, tools, case, given, followup=False, now=now)
+    return True
+
+
+async def _standing(
+    session: AsyncSession, candidate: Candidate, choices: Mapping[str, Sequence[str]], now: datetime
+) -> dict[str, Consent]:
+    found = {}
+    for agency_id in choices:
+        consent = await consent_with(session, candidate, agency_id)
+        if consent is None or consent.state != "given" or now >= consent.expires_at:
+            raise Gone(code="consent_ended")
+        found[agency_id] = consent
+    return found
 
 
 def _is_due(consent: Consent, now: datetime) -> bool:

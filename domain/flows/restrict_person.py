@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
+from sqlalchemy import func
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from domain.candidate import Candidate
+from domain.consent import Consent
 from domain.flows.append_consent_event import lock_candidate
 from domain.flows.withdraw_consent import records_of, withdraw
 from domain.ports import Tools
@@ -50,10 +52,21 @@ async def lift(session: AsyncSession, candidate: Candidate, now: datetime) -> No
     await session.flush()
 
 
+def _stands(row: RightsRequest) -> bool:
+    return row.result in _GRANTED or (row.state in OPEN and row.identity_verified_at is not None)
+
+
 async def _still_wanted(
     session: AsyncSession, company_id: str, records: Sequence[str]
 ) -> str | None:
-    """The widest restriction a request that is open or was granted asks for."""
+    """The widest restriction a request that is open or was granted asks for.
+
+    Whoever agreed to a hand-over since then has taken the earlier wish back.
+    """
+    agreed = select(func.max(Consent.given_at)).where(
+        col(Consent.company_id) == company_id, col(Consent.candidate_id).in_(records)
+    )
+    since = (await session.scalars(agreed)).first()
     asked = select(RightsRequest).where(
         col(RightsRequest.company_id) == company_id,
         col(RightsRequest.candidate_id).in_(records),
@@ -62,6 +75,6 @@ async def _still_wanted(
     scopes = {
         SCOPES[row.kind]
         for row in (await session.scalars(asked)).all()
-        if row.result in _GRANTED or (row.state in OPEN and row.identity_verified_at is not None)
+        if _stands(row) and (since is None or row.received_at > since)
     }
     return "all" if "all" in scopes else "provision" if scopes else None

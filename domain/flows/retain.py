@@ -130,7 +130,7 @@ async def forget_unclaimed(session: AsyncSession, company_id: str, now: datetime
 async def _forget_links(
     session: AsyncSession, candidate: Candidate, until: datetime
 ) -> datetime | None:
-    """Links to the form that nobody ever used, some time after their end; when the next one ends.
+    """Links to the form that led to no consent, some time after their end; when the next one ends.
 
     Whoever consented before keeps them: an old link still leads to the withdrawal.
     """
@@ -140,7 +140,6 @@ async def _forget_links(
         col(CandidateLink.company_id) == candidate.company_id,
         col(CandidateLink.candidate_id) == candidate.id,
         col(CandidateLink.purpose) != "my_page",
-        col(CandidateLink.used_at).is_(None),
     )
     await session.execute(
         delete(CandidateLink).where(*unused, col(CandidateLink.expires_at) <= until)

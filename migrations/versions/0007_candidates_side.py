@@ -150,7 +150,10 @@ def columns() -> None:
         "candidate",
         "restricted_from IS NULL OR restricted_from IN ('provision', 'all')",
     )
-    op.add_column("candidate_link", sa.Column("used_at", sa.DateTime(timezone=True), nullable=True))
+    op.add_column(
+        "candidate_link",
+        sa.Column("handed_over", sa.Boolean(), server_default="false", nullable=False),
+    )
     op.add_column("company", sa.Column("retention", JSONB(), server_default="{}", nullable=False))
     op.add_column(
         "company",
@@ -818,7 +821,7 @@ def downgrade() -> None:
     op.drop_column("company", "job_reapplication")
     op.drop_column("company", "feedback_requests")
     op.drop_column("company", "retention")
-    op.drop_column("candidate_link", "used_at")
+    op.drop_column("candidate_link", "handed_over")
     op.drop_index(
         "ix_candidate_review_at",
         table_name="candidate",

@@ -7,6 +7,7 @@ import pytest
 from domain.application import Application
 from domain.company import Company
 from domain.flows.invite import invite
+from domain.flows.open_candidate_link import open_candidate_link
 from domain.invitation import CandidateLink, Invitation
 from tests.api.test_provision_register import Desk
 from tests.applications import an_application, an_interview, one, reject, rows
@@ -65,6 +66,20 @@ async def test_a_link_taken_back_leads_to_nothing_and_the_invitation_goes_on(
     assert f"/links/{newest.id}/revoke" in listed.text
     assert f"/links/{newest.id}/revoke" not in after.text
     assert (await one(person.runtime, world.company.id, Invitation)).state == "invited"
+
+
+async def test_the_evidence_tells_a_handed_link_from_a_mailed_one(person, hr):
+    made = await hr.post(f"{place(person)}/invitation")
+    token = re.search(r'value="http://[^"/]+/c/([^"]+)"', made.text)[1]
+    found = []
+    for one_link in (person.token, token):
+        async with person.runtime.database.transaction() as db:
+            opened = await open_candidate_link(db, one_link)
+            found += [opened.identity_check(proven=proven) for proven in (False, True)]
+
+    assert found == [
+        "mail_link", "mail_link_plus_code", "handed_link", "handed_link_plus_code",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("answer", ["give", "decline"])

@@ -19,7 +19,7 @@ from domain.flows.ask_candidate import (
     stop_asking,
 )
 from domain.flows.erase_candidate import start_erasure
-from domain.flows.record_consent import Answer
+from domain.flows.keep_consent import Answer
 from domain.flows.report_placement import Start, report_placement
 from domain.flows.verify_consents import verify_consents
 from domain.flows.withdraw_consent import withdraw

@@ -44,11 +44,12 @@ from domain.flows.acknowledge_stop import acknowledge_stop
 from domain.flows.ask_gate import ask_gate
 from domain.flows.correct_profile import correct_profile
 from domain.flows.invite import invite_again
+from domain.flows.keep_consent import Answer as Said
 from domain.flows.keep_file import keep_file
 from domain.flows.manage_endpoint import EndpointWish, register_endpoint
 from domain.flows.open_candidate_link import agencies_offered, open_candidate_link
-from domain.flows.record_consent import Answer as Said
-from domain.flows.record_consent import decline, give, renew
+from domain.flows.record_consent import decline, give
+from domain.flows.renew_consent import renew
 from domain.flows.restrict_person import lift, restrict
 from domain.flows.stop_invitations import stop_invitations
 from domain.flows.withdraw_consent import withdraw

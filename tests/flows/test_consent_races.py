@@ -20,10 +20,11 @@ from domain.flows.change_person import delete, merge
 from domain.flows.check_provisions import check_provisions
 from domain.flows.forward_relay import forward_relay
 from domain.flows.join_consents import join_consents
+from domain.flows.keep_consent import Answer
 from domain.flows.keep_file import keep_file
 from domain.flows.provide_file import provide_file, refs_for
 from domain.flows.provide_package import provide_package
-from domain.flows.record_consent import Answer, give
+from domain.flows.record_consent import give
 from domain.flows.renew_consent import renew
 from domain.flows.spread_correction import spread_correction
 from domain.flows.withdraw_consent import withdraw

@@ -13,8 +13,8 @@ from domain.consent import Consent, ConsentEvent, broken_at
 from domain.errors import Conflict, Gone, Invalid
 from domain.flows.acknowledge_stop import acknowledge_stop
 from domain.flows.invite import new_link
+from domain.flows.keep_consent import Answer
 from domain.flows.provide_package import provide_package
-from domain.flows.record_consent import Answer
 from domain.flows.renew_consent import renew, renewable
 from domain.flows.spread_correction import spread_correction
 from domain.flows.withdraw_consent import withdraw
@@ -126,6 +126,22 @@ async def test_going_on_renews_what_was_chosen_and_the_agency_reads_on(person):
     assert (await kinds(person)).count("renewed") == 1
     receipts = await mailbox(person.runtime, person.world.company.id, PROFILE["email"])
     assert len([mail for mail in receipts if mail["subject"].startswith("【控え】")]) == 2
+
+
+@pytest.mark.parametrize(
+    ("state", "relays"), [("placed", 1), ("guaranteed", 1), ("early_left", 2), ("declined", 2)]
+)
+async def test_going_on_after_a_start_is_no_second_introduction(person, state, relays):
+    """The agency that found the job goes on with the same relay; after an end a new one begins."""
+    runtime, company_id = person.runtime, person.world.company.id
+    await at_work(person, person.world.agency)
+    await two_weeks_before(person)
+    async with runtime.database.transaction(company_id=company_id) as db:
+        await db.execute(update(Relay).values(state=state))
+    await go_on(person, {person.world.agency.id: list(BASICS)})
+
+    found = await rows(runtime, company_id, Relay)
+    assert sorted(one.state for one in found) == sorted([state, "queued"][:relays])
 
 
 async def test_going_on_with_more_is_a_change_and_waits_for_the_grace(person):

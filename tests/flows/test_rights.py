@@ -182,6 +182,21 @@ async def test_refusing_lifts_the_stop_and_granting_keeps_it(person):
     assert (after_refusal, after_grant.restricted_from) == ("provision", "provision")
 
 
+async def test_a_wish_the_person_has_taken_back_by_agreeing_anew_does_not_come_back(person, clock):
+    """Granted once, overtaken by a consent; another request that is refused revives nothing."""
+    provision = await ask(person, "stop_provision")
+    await reply(person, provision, "granted")
+    forward(clock, hours=1)
+    await person.give(person.world.agency.id)
+    forward(clock, hours=1)
+    use = await ask(person, "stop_use")
+    held = (await person.reload()).restricted_from
+    await reply(person, use, "refused", reason="必要な範囲の利用です")
+
+    assert held == "all"
+    assert (await person.reload()).restricted_from is None
+
+
 async def test_taking_it_back_lifts_the_stop(person):
     row = await ask(person, "stop_use")
     done = await transact(
