@@ -19,8 +19,8 @@ from domain.consent import last_day
 from domain.consent_text import Statement
 from domain.contact import dialled
 from domain.errors import NotFound
-from domain.flows.open_candidate_link import Opened, agencies_offered, open_candidate_link
-from domain.flows.send_notice import feedback_told
+from domain.flows.tell.send_notice import feedback_told
+from domain.flows.ways_in.open_candidate_link import Opened, agencies_offered, open_candidate_link
 from domain.ports import Tools
 from domain.views.files import kinds_of
 

@@ -21,10 +21,10 @@ from api.runtime import Runtime, app_password, owner_url
 from api.settings import Settings
 from domain import jobs as queue
 from domain.errors import Conflict, NotFound
-from domain.flows import open_account
-from domain.flows import rotate_keys as rotate
-from domain.flows.replay_range import replay_one, replay_range
-from domain.flows.verify_consents import Evidence, verify_consents
+from domain.flows.consent.verify_consents import Evidence, verify_consents
+from domain.flows.hear.replay_range import replay_one, replay_range
+from domain.flows.office import open_account
+from domain.flows.office import rotate_keys as rotate
 from domain.ids import is_id
 from integrations.ed25519 import new_key
 

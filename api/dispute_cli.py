@@ -15,7 +15,7 @@ from api.settings import Settings
 from domain.access import as_company, as_system
 from domain.dispute import Dispute, DisputeNote
 from domain.errors import Refusal
-from domain.flows.dispute_credit import decide
+from domain.flows.earn.dispute_credit import decide
 
 console = Console()
 commands = typer.Typer(

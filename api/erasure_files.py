@@ -17,7 +17,7 @@ from api.runtime import Runtime
 from api.settings import Settings
 from domain.access import as_system
 from domain.erasure import Erasure
-from domain.flows import reapply_erasures as log
+from domain.flows.person import reapply_erasures as log
 from domain.ids import pattern
 from domain.store import find
 

@@ -16,7 +16,7 @@ from api.runtime import Runtime
 from domain.access import as_company, as_system
 from domain.company import Company
 from domain.errors import Refusal
-from domain.flows import import_file
+from domain.flows.hear import import_file
 from domain.imports import Import
 from domain.store import find
 from domain.views.imports import fault_counts

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api.jobs import passes
 from api.runtime import Runtime
 from domain.errors import Refusal
-from domain.flows import import_file, import_run
+from domain.flows.hear import import_file, import_run
 from domain.import_rows import Reader, Row
 from domain.import_survey import survey
 from domain.imports import Import

@@ -17,7 +17,7 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.runtime import Runtime
-from domain.flows.import_file import JOB as IMPORT
+from domain.flows.hear.import_file import JOB as IMPORT
 
 Handler = Callable[[Runtime, list[str]], Awaitable[None]]
 """What to do with the ids of a job's payload (the tenant's id first)."""

@@ -27,8 +27,8 @@ from api.settings import Settings
 from api.verification import Outcome, finish, read_company
 from domain.checkpoint import LedgerCheckpoint
 from domain.errors import Invalid, NotFound
-from domain.flows.build_checkpoint import build_checkpoint, newest_checkpoint
-from domain.flows.verify_ledger import Report, Scope, companies
+from domain.flows.earn.build_checkpoint import build_checkpoint, newest_checkpoint
+from domain.flows.earn.verify_ledger import Report, Scope, companies
 from domain.recount import Finding
 from domain.views import proof as view
 

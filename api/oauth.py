@@ -40,7 +40,7 @@ from sqlmodel import col, select
 from api.auth import ALGORITHM, TOKEN_LIFE, BadToken, Issuer, issuer
 from api.runtime import Runtime
 from domain.caller import AGENCY_SCOPES, COMPANY_SCOPES, OAuthAssertion, OAuthClient, OAuthToken
-from domain.flows.open_account import token_hash
+from domain.flows.office.open_account import token_hash
 from domain.ids import new_id
 
 AUTH_METHODS = ["client_secret_basic", "private_key_jwt"]

@@ -4,7 +4,7 @@ from typing import Any
 
 from api.auth import issuer
 from api.runtime import Runtime
-from domain.flows.provide_package import Provided
+from domain.flows.relay.provide_package import Provided
 from domain.relay_package import canonical
 from integrations.jwe import seal_to
 from integrations.jws import sign_detached

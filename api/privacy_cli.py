@@ -17,10 +17,10 @@ from api.runtime import Runtime
 from api.settings import Settings
 from domain.access import as_system
 from domain.errors import Refusal
-from domain.flows import rotate_keys as rotate
-from domain.flows.check_provisions import call_officers, check_provisions
-from domain.flows.open_incident import Report, open_incident
-from domain.flows.set_cross_border import set_cross_border
+from domain.flows.office import rotate_keys as rotate
+from domain.flows.office.check_provisions import call_officers, check_provisions
+from domain.flows.office.open_incident import Report, open_incident
+from domain.flows.office.set_cross_border import set_cross_border
 from domain.ids import new_id
 from domain.incident import Incident
 

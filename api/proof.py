@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from api.ledger_keys import ledger_keys
 from api.runtime import Runtime
 from domain.access import as_agency, as_company
-from domain.flows.verify_ledger import steady
+from domain.flows.earn.verify_ledger import steady
 from domain.views import proof
 
 MEDIA_TYPE = "application/x-ndjson"

@@ -10,7 +10,7 @@ from api.pages import catalogues, page
 from api.routes.dashboard import Fault, Refilled
 from api.routes.dashboard_forms import Form
 from api.session import SignedIn, signed_in
-from domain.flows.open_rights_request import HANDLERS
+from domain.flows.person.open_rights_request import HANDLERS
 
 HOME = "/dashboard/privacy"
 Handler = Annotated[SignedIn, signed_in("company", *HANDLERS)]

@@ -24,7 +24,7 @@ from domain.access import as_agency, as_company, pair_of, shared_row
 from domain.agreement import Agreement
 from domain.base import Row
 from domain.caller import Member
-from domain.flows.sign_in import facts_of
+from domain.flows.office.sign_in import facts_of
 from domain.ids import pattern
 from domain.ports import Sealer
 from domain.views.credits import posted_here

@@ -11,8 +11,8 @@ from api import session
 from api.deps import runtime
 from api.settings import Settings
 from domain.access_proof import SESSION
-from domain.flows.open_candidate_link import Opened
-from domain.flows.prove_person import is_proven
+from domain.flows.person.prove_person import is_proven
+from domain.flows.ways_in.open_candidate_link import Opened
 
 _PLACE = re.compile(r"[a-z][a-z-]*(/[a-z0-9_-]+)*(\.(json|jws|pdf))?")
 _LONGEST_PLACE = 80

@@ -15,7 +15,7 @@ from fastapi.responses import Response
 from api.deps import Db, Now, Process
 from api.settings import Settings
 from domain.caller import SESSION_LIFE
-from domain.flows.sign_in import facts_of, session_of
+from domain.flows.office.sign_in import facts_of, session_of
 
 SAFE = ("GET", "HEAD", "OPTIONS")
 _LONGEST_PATH = 500

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from api.ledger_shapes import EntryOut
 from api.shapes import Shape, Utc
-from domain.flows.answer_statement import shown
+from domain.flows.earn.answer_statement import shown
 from domain.statement import Statement
 
 Said = Literal["accepted", "contested"]

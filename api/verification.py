@@ -14,10 +14,10 @@ from api import checkpoint_files
 from api.ledger_keys import ledger_keys
 from api.runtime import Runtime
 from domain.checkpoint import LedgerVerification
-from domain.flows.build_checkpoint import newest_checkpoint
-from domain.flows.check_credits import Unresolved, check_credits, unresolved
-from domain.flows.verify_checkpoints import rewritten, verify_checkpoints
-from domain.flows.verify_ledger import (
+from domain.flows.earn.build_checkpoint import newest_checkpoint
+from domain.flows.earn.check_credits import Unresolved, check_credits, unresolved
+from domain.flows.earn.verify_checkpoints import rewritten, verify_checkpoints
+from domain.flows.earn.verify_ledger import (
     Report,
     Scope,
     companies,
@@ -26,7 +26,7 @@ from domain.flows.verify_ledger import (
     steady,
     verify_company,
 )
-from domain.flows.verify_statements import verify_statements
+from domain.flows.earn.verify_statements import verify_statements
 from domain.ids import new_id
 from domain.recount import Finding
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from api.runtime import Runtime
 from bench.stage import Stage
-from domain.flows import open_account
+from domain.flows.office import open_account
 
 AGENCIES = 10
 BOOKS = 100 * AGENCIES

@@ -26,7 +26,7 @@ from domain import vault
 from domain.application import Application
 from domain.candidate import Candidate
 from domain.delivery import Delivery
-from domain.flows.erase_candidate import erase
+from domain.flows.person.erase_candidate import erase
 from domain.ids import new_id
 from domain.invitation import CandidateLink
 from domain.notice import Mail, Notice

@@ -29,8 +29,8 @@ from domain import vault
 from domain.application import Application
 from domain.candidate import Candidate
 from domain.company import Company
-from domain.flows import open_account
-from domain.flows.invite import invite
+from domain.flows.office import open_account
+from domain.flows.ways_in.invite import invite
 from domain.ids import new_id
 
 _EMPTY = "/bench/empty"

@@ -23,7 +23,7 @@ from api.settings import Settings
 from bench import floor
 from bench.load import CONNECTIONS, Target, request_bytes
 from bench.samples import SAMPLES, SECRET
-from domain.flows import open_account
+from domain.flows.office import open_account
 
 COMPANY = {
     "slug": "bench", "name": "bench", "address": "bench", "representative": "bench",

@@ -20,7 +20,7 @@ from api.runtime import Runtime
 from api.verification import read_company
 from bench.stage import Stage
 from domain.credits import FIRST_HASH, Bucket, Kind
-from domain.flows.verify_ledger import EVERYTHING, companies
+from domain.flows.earn.verify_ledger import EVERYTHING, companies
 from domain.ids import id_of, number_of
 from domain.posting import DateSet, Move, NewCredit, Posting, chain_hash
 

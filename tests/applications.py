@@ -10,8 +10,8 @@ from domain import vault
 from domain.application import Application, Interview
 from domain.candidate import Candidate
 from domain.company import Company
-from domain.flows.open_notice import open_notice
-from domain.flows.set_deadline import set_deadline
+from domain.flows.tell.open_notice import open_notice
+from domain.flows.tell.set_deadline import set_deadline
 from domain.ids import new_id
 from domain.notice import Mail
 from domain.store import find, lock

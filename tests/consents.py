@@ -9,10 +9,10 @@ from domain.application import Application
 from domain.candidate import Candidate
 from domain.company import Company
 from domain.consent_text import Statement
-from domain.flows import record_consent
-from domain.flows.invite import invite
-from domain.flows.keep_consent import Answer
-from domain.flows.open_candidate_link import Opened, agencies_offered, open_candidate_link
+from domain.flows.consent import record_consent
+from domain.flows.consent.keep_consent import Answer
+from domain.flows.ways_in.invite import invite
+from domain.flows.ways_in.open_candidate_link import Opened, agencies_offered, open_candidate_link
 from tests.applications import an_application
 from tests.factories import World
 from tests.relays import PROFILE

@@ -13,7 +13,7 @@ from domain.agency import Agency
 from domain.agreement import Agreement
 from domain.company import Company
 from domain.delivery import AtsConnection
-from domain.flows import open_account
+from domain.flows.office import open_account
 
 COMPANY: dict[str, Any] = {
     "name": "株式会社みらい製作所",

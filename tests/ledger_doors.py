@@ -3,7 +3,7 @@
 from datetime import date
 from typing import Any
 
-from domain.flows.verify_ledger import verify
+from domain.flows.earn.verify_ledger import verify
 from domain.ids import new_id
 from tests.factories import work
 from tests.flows.ledger_story import at, terms_are

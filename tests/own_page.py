@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import httpx2
 
 from api.demo.visitor import _Forms
-from domain.flows.open_candidate_link import new_my_page_link
+from domain.flows.ways_in.open_candidate_link import new_my_page_link
 from tests.applications import mailbox
 from tests.consents import Person
 from tests.factories import work

@@ -17,8 +17,8 @@ from domain import vault
 from domain.application import Application
 from domain.candidate import Candidate
 from domain.consent import Consent, ConsentText
-from domain.flows.append_consent_event import append
-from domain.flows.withdraw_consent import withdraw
+from domain.flows.consent.append_consent_event import append
+from domain.flows.consent.withdraw_consent import withdraw
 from domain.ids import new_id
 from domain.relay import Relay
 from domain.store import find

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from sqlmodel import col, select
 
 from domain.credits import Book
-from domain.flows.close_month import close_month
+from domain.flows.earn.close_month import close_month
 from tests.conftest import ledger_key
 
 

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 from api.proof import stream
 from domain.checkpoint import LedgerCheckpoint, published
 from domain.errors import Invalid, NotFound
-from domain.flows.build_checkpoint import build_checkpoint
+from domain.flows.earn.build_checkpoint import build_checkpoint
 from domain.views.proof import Wish
 from integrations.ed25519 import LedgerKeys, new_key
 from tests.conftest import ledger_key

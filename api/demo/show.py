@@ -21,7 +21,7 @@ from api.demo.doors import MOVING
 from api.demo.history import History
 from api.runtime import Runtime, app_password, owner_url
 from api.settings import Settings
-from domain.flows import open_account
+from domain.flows.office import open_account
 
 _FACT = "demo_accounts"
 COMPANY: dict[str, Any] = {

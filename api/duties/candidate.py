@@ -4,10 +4,10 @@ from api.jobs import job
 from api.runtime import Runtime
 from api.timers import timer
 from domain.candidate import Candidate
-from domain.flows.join_consents import join_consents
-from domain.flows.renew_consent import ask_renewal
-from domain.flows.spread_correction import spread_correction
-from domain.flows.withdraw_consent import expire
+from domain.flows.consent.join_consents import join_consents
+from domain.flows.consent.renew_consent import ask_renewal
+from domain.flows.consent.withdraw_consent import expire
+from domain.flows.relay.spread_correction import spread_correction
 from domain.store import find
 
 timer(

@@ -1,8 +1,8 @@
 """What completes the ledger: attestations fall due, and people who agreed to it are asked."""
 
 from api.timers import timer
-from domain.flows.ask_candidate import ask_candidate
-from domain.flows.attest import ask_for_attestation, miss_attestation
+from domain.flows.earn.attest import ask_for_attestation, miss_attestation
+from domain.flows.relay.ask_candidate import ask_candidate
 
 timer(
     "agreement.attest_at",

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from api.jobs import job
 from api.runtime import Runtime
-from domain.flows import map_sources, replay_range
+from domain.flows.hear import map_sources, replay_range
 
 
 @job(map_sources.JOB)

@@ -4,13 +4,13 @@ All look at midnight in Japan.
 """
 
 from api.timers import TIMERS, Act, Timer, timer
-from domain.flows import settle_credits
-from domain.flows.attribute import forget_marks
-from domain.flows.dispute_credit import watch_dispute
-from domain.flows.end_agreement import end_agreement_now
-from domain.flows.report_placement import begin_start
-from domain.flows.warn_of_expiry import warn_of_expiry
-from domain.flows.watch_relay import miss_word
+from domain.flows.earn import settle_credits
+from domain.flows.earn.attribute import forget_marks
+from domain.flows.earn.dispute_credit import watch_dispute
+from domain.flows.earn.end_agreement import end_agreement_now
+from domain.flows.earn.report_placement import begin_start
+from domain.flows.earn.warn_of_expiry import warn_of_expiry
+from domain.flows.relay.watch_relay import miss_word
 
 
 def _looks(name: str, table: str, act: Act) -> None:

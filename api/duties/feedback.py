@@ -1,7 +1,7 @@
 """A request for feedback that nobody answered is said again, once."""
 
 from api.timers import timer
-from domain.flows.ask_feedback import remind_of_feedback
+from domain.flows.tell.ask_feedback import remind_of_feedback
 
 timer(
     "feedback_request.look_at",

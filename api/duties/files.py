@@ -5,7 +5,7 @@ from api.runtime import Runtime
 from api.timers import timer
 from domain.candidate_file import SCAN_JOB
 from domain.errors import Gone
-from domain.flows.scan_file import ask_for_scan, note_scan, to_scan
+from domain.flows.person.scan_file import ask_for_scan, note_scan, to_scan
 
 timer(
     "candidate_file.look_at",

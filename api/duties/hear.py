@@ -9,8 +9,8 @@ import structlog
 from api.jobs import Lane, job, passes
 from api.runtime import Runtime
 from api.timers import timer
-from domain.flows.replay_delivery import JOB
-from domain.flows.understand_delivery import (
+from domain.flows.hear.replay_delivery import JOB
+from domain.flows.hear.understand_delivery import (
     ASK_JOB,
     Ask,
     give_up,

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.timers import TIMERS, Timer
-from domain.flows.clear_expired import KEPT, clear_expired
+from domain.flows.office.clear_expired import KEPT, clear_expired
 
 
 async def _clear(session: AsyncSession, _: Any, __: str, ___: str, now: datetime) -> None:

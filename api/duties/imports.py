@@ -4,7 +4,7 @@ from api.imports import work
 from api.jobs import job
 from api.runtime import Runtime
 from api.timers import timer
-from domain.flows.import_file import JOB, look_again
+from domain.flows.hear.import_file import JOB, look_again
 
 
 @job(JOB)

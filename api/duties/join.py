@@ -1,7 +1,7 @@
 """Requests at a company's public link end on their day, and are removed a month later."""
 
 from api.timers import timer
-from domain.flows.join import look_at_join
+from domain.flows.ways_in.join import look_at_join
 
 timer(
     "join_request.look_at",

@@ -17,8 +17,8 @@ from api.runtime import Runtime
 from api.timers import TIMERS, Timer
 from api.verification import keep, verify_everything
 from domain.checkpoint import LedgerVerification, LedgerWatch
-from domain.flows.build_checkpoint import build_checkpoint, newest_checkpoint, next_hour
-from domain.flows.verify_ledger import EVERYTHING, Scope
+from domain.flows.earn.build_checkpoint import build_checkpoint, newest_checkpoint, next_hour
+from domain.flows.earn.verify_ledger import EVERYTHING, Scope
 from domain.jobs import later
 from domain.ledger import day_after, today_in_japan
 

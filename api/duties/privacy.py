@@ -8,8 +8,8 @@ import structlog
 from api.jobs import job
 from api.runtime import Runtime
 from api.timers import TIMERS, Timer, timer
-from domain.flows.check_provisions import JOB, ask_check, call_officers, check_provisions
-from domain.flows.report_incident import remind
+from domain.flows.office.check_provisions import JOB, ask_check, call_officers, check_provisions
+from domain.flows.office.report_incident import remind
 
 log = structlog.get_logger()
 

@@ -11,9 +11,9 @@ from api.runtime import Runtime
 from api.timers import timer
 from domain.ats_secrets import api_view
 from domain.delivery import AtsConnection
-from domain.flows import leave_note, map_words
-from domain.flows.change_connection import WORDS_JOB
-from domain.flows.poll_connection import (
+from domain.flows.hear import leave_note, map_words
+from domain.flows.hear.change_connection import WORDS_JOB
+from domain.flows.hear.poll_connection import (
     ASK_JOB,
     Step,
     ask_about_interview,
@@ -25,7 +25,7 @@ from domain.flows.poll_connection import (
     put_off_poll,
     take_step,
 )
-from domain.flows.poll_connection import JOB as POLL_JOB
+from domain.flows.hear.poll_connection import JOB as POLL_JOB
 from domain.ports import Page, VendorDown, VendorMissing, VendorRefused
 from domain.store import find, lock
 

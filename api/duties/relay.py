@@ -8,9 +8,9 @@ from sqlmodel import col, select
 from api.jobs import job
 from api.runtime import Runtime
 from api.timers import TIMERS, Timer, timer
-from domain.flows.acknowledge_stop import watch_stop
-from domain.flows.forward_relay import forward_relay, look_again, waiting_for
-from domain.flows.manage_endpoint import write_messages
+from domain.flows.consent.acknowledge_stop import watch_stop
+from domain.flows.relay.forward_relay import forward_relay, look_again, waiting_for
+from domain.flows.relay.manage_endpoint import write_messages
 from domain.ports import Tools
 from domain.relay import Relay
 from domain.views.feed import REMOVED_LONG_AGO, forget_line

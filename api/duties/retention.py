@@ -9,9 +9,9 @@ from api.jobs import job
 from api.runtime import Runtime
 from api.timers import timer
 from domain.business_days import local_day
-from domain.flows.erase_candidate import end_records
-from domain.flows.prove_erasures import Readable, prove, sample_erased
-from domain.flows.retain import NIGHT_JOB, forget_unclaimed, record_keys_due, review
+from domain.flows.person.erase_candidate import end_records
+from domain.flows.person.prove_erasures import Readable, prove, sample_erased
+from domain.flows.person.retain import NIGHT_JOB, forget_unclaimed, record_keys_due, review
 
 log = structlog.get_logger()
 

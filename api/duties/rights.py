@@ -1,7 +1,7 @@
 """Requests of persons have a clock: HR is reminded before it ends, and every day after."""
 
 from api.timers import timer
-from domain.flows.open_rights_request import watch_request
+from domain.flows.person.open_rights_request import watch_request
 
 timer(
     "rights_request.look_at",

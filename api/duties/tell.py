@@ -5,11 +5,11 @@ import structlog
 from api.jobs import Lane, job
 from api.runtime import Runtime
 from api.timers import timer
-from domain.flows.open_notice import lift_not_before
-from domain.flows.record_mail_result import claim_mail, mail_refused, mail_sent, retry_mail
-from domain.flows.remind_invitation import look_at_invitation
-from domain.flows.send_notice import send_due_notice
-from domain.flows.watch_deadline import watch_deadline
+from domain.flows.tell.open_notice import lift_not_before
+from domain.flows.tell.record_mail_result import claim_mail, mail_refused, mail_sent, retry_mail
+from domain.flows.tell.send_notice import send_due_notice
+from domain.flows.tell.watch_deadline import watch_deadline
+from domain.flows.ways_in.remind_invitation import look_at_invitation
 from domain.ports import Letter, Mailer, Undeliverable
 from integrations.mail.smtp import SmtpMailer
 

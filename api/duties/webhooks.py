@@ -7,7 +7,7 @@ from api.jobs import Lane, job
 from api.packages import sealed
 from api.runtime import Runtime
 from api.timers import timer
-from domain.flows.deliver_webhook import (
+from domain.flows.relay.deliver_webhook import (
     Attempt,
     ask_for_delivery,
     may_leave,

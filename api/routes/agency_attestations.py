@@ -14,7 +14,7 @@ from api.idempotency import Rehearsable
 from api.shapes import Cursor, Limit, Page, Shape, Text, Utc, page_of
 from api.sides import SIDES, Side
 from domain.duty import Attestation
-from domain.flows.attest import attest, manager_of
+from domain.flows.earn.attest import attest, manager_of
 from domain.ids import pattern
 from domain.month import Month
 from domain.ports import Sealer

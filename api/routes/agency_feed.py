@@ -17,8 +17,8 @@ from api.routes.agency_relays import CompanyRef, RelayPackage, State, package_ur
 from api.runtime import Runtime
 from api.shapes import Cursor, Utc, utc_text
 from domain.errors import Forbidden, Refusal
-from domain.flows.forward_relay import note_feed_read
-from domain.flows.provide_package import provide_package
+from domain.flows.relay.forward_relay import note_feed_read
+from domain.flows.relay.provide_package import provide_package
 from domain.views.feed import (
     FeedPage,
     Line,

@@ -10,7 +10,7 @@ from api.deps import Db, Kit, Now
 from api.errors import problems
 from api.routes.agency_relays import RelayId
 from api.routes.candidate_files import as_attachment
-from domain.flows.provide_file import provide_file
+from domain.flows.relay.provide_file import provide_file
 from domain.ids import pattern
 
 router = APIRouter(prefix="/v1/agency", tags=["agency: relays"])

@@ -14,8 +14,8 @@ from api.idempotency import Rehearsable
 from api.shapes import Cursor, Limit, NearDay, Page, Shape, Utc, page_of
 from domain.access import shared_row
 from domain.errors import Invalid
-from domain.flows import correct_placement as correct
-from domain.flows.report_placement import Start, report_placement
+from domain.flows.earn import correct_placement as correct
+from domain.flows.earn.report_placement import Start, report_placement
 from domain.ids import pattern
 from domain.placement import Placement, PlacementReport
 

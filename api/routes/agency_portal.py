@@ -14,7 +14,7 @@ from api.session import SignedIn, signed_in
 from domain.access import as_agency
 from domain.business_days import local_day
 from domain.errors import Conflict, NotFound
-from domain.flows.acknowledge_stop import ANSWERS, acknowledge_stop, open_stops
+from domain.flows.consent.acknowledge_stop import ANSWERS, acknowledge_stop, open_stops
 from domain.views import dashboard as view
 from domain.views.ledger_lists import duties
 

@@ -15,9 +15,9 @@ from api.packages import signed
 from api.shapes import Cursor, Day, Limit, Page, Shape, Utc, page_of
 from domain.access import relay_of_agency
 from domain.company import Company
-from domain.flows.acknowledge_stop import acknowledge_stop
-from domain.flows.answer_relay import Report, answer_relay, say_unchanged
-from domain.flows.provide_package import provide_package
+from domain.flows.consent.acknowledge_stop import acknowledge_stop
+from domain.flows.relay.answer_relay import Report, answer_relay, say_unchanged
+from domain.flows.relay.provide_package import provide_package
 from domain.ids import pattern
 from domain.placement import Placement
 from domain.relay import Relay, RelayEvent

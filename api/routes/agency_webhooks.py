@@ -14,7 +14,7 @@ from api.idempotency import Once
 from api.runtime import Runtime
 from api.shapes import Cursor, Limit, Page, Shape, Text, Utc, page_of
 from domain.errors import Invalid, NotFound
-from domain.flows.manage_endpoint import (
+from domain.flows.relay.manage_endpoint import (
     EndpointWish,
     change_endpoint,
     redeliver,

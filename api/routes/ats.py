@@ -18,7 +18,7 @@ from domain.access import as_system
 from domain.ats_secrets import open_secrets
 from domain.delivery import AtsConnection
 from domain.errors import NotFound, TryLater
-from domain.flows.keep_delivery import Arrival, keep_delivery
+from domain.flows.hear.keep_delivery import Arrival, keep_delivery
 from domain.ids import is_id
 from domain.ports import AtsAdapter, ConnectionView, Incoming, Sealer
 from integrations.ats import cloudevents, icims

@@ -12,9 +12,9 @@ from api.deps import Process
 from domain import consent_text, data_items
 from domain.consent_text import Statement
 from domain.errors import Gone, Invalid
-from domain.flows import record_consent
-from domain.flows.keep_consent import Answer
-from domain.flows.request_link import request_form_link
+from domain.flows.consent import record_consent
+from domain.flows.consent.keep_consent import Answer
+from domain.flows.ways_in.request_link import request_form_link
 from domain.views.files import files_of
 from domain.views.my_data import my_data
 

@@ -20,9 +20,9 @@ from domain.business_days import long_date
 from domain.consent import Consent, last_day
 from domain.consent_text import Statement
 from domain.errors import Gone, Invalid
-from domain.flows.keep_consent import Answer, recorded
-from domain.flows.open_candidate_link import agencies_offered
-from domain.flows.renew_consent import renew, renewable
+from domain.flows.consent.keep_consent import Answer, recorded
+from domain.flows.consent.renew_consent import renew, renewable
+from domain.flows.ways_in.open_candidate_link import agencies_offered
 from domain.views import consent_receipt
 from integrations.pdf import render
 

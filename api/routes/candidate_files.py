@@ -20,8 +20,8 @@ from api.runtime import Runtime
 from domain import data_items
 from domain.candidate_file import KINDS, MOST_BYTES, CandidateFile, HeldFile
 from domain.errors import Gone, Invalid, NotFound
-from domain.flows.keep_file import keep_file, remove_file
-from domain.flows.spread_correction import spread_correction
+from domain.flows.person.keep_file import keep_file, remove_file
+from domain.flows.relay.spread_correction import spread_correction
 from domain.ids import pattern
 from domain.store import find
 from domain.views.files import accesses_of, content_of, files_of, held

@@ -20,13 +20,13 @@ from api.pages import LOCALE_COOKIE, LOCALES
 from domain import data_items
 from domain.business_days import local_day, long_date
 from domain.errors import Conflict
-from domain.flows import request_link
-from domain.flows.answer_rights_request import ask_erasure
-from domain.flows.ask_candidate import may_be_asked, stop_asking
-from domain.flows.correct_profile import correct_profile
-from domain.flows.keep_settings import allow_invitations, end_links, keep_language
-from domain.flows.withdraw_consent import withdraw
-from domain.flows.write_mail import language
+from domain.flows.consent.withdraw_consent import withdraw
+from domain.flows.hear.keep_settings import allow_invitations, end_links, keep_language
+from domain.flows.person.answer_rights_request import ask_erasure
+from domain.flows.person.correct_profile import correct_profile
+from domain.flows.relay.ask_candidate import may_be_asked, stop_asking
+from domain.flows.tell.write_mail import language
+from domain.flows.ways_in import request_link
 from domain.views import consent_receipt
 from domain.views.my_data import my_data
 from domain.views.my_file import my_file

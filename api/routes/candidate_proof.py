@@ -11,7 +11,7 @@ from api import second_step
 from api.candidate_visit import Link, Visit
 from api.deps import Process
 from domain.errors import Conflict, TryLater
-from domain.flows.prove_person import end_visits, send_code, take_code
+from domain.flows.person.prove_person import end_visits, send_code, take_code
 
 router = APIRouter(include_in_schema=False)
 

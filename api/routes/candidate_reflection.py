@@ -16,8 +16,8 @@ from api.candidate_sections import section
 from api.candidate_visit import Link, Visit, day, moment_of
 from api.deps import Process
 from domain.errors import Conflict
-from domain.flows.ask_feedback import ask_feedback
-from domain.flows.reflect import forget_reflection, reflect
+from domain.flows.person.reflect import forget_reflection, reflect
+from domain.flows.tell.ask_feedback import ask_feedback
 from domain.ids import pattern
 from domain.views.feedback_requests import feedback_of_person
 from domain.views.reflection import (

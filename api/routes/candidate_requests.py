@@ -13,8 +13,8 @@ from api.candidate_visit import Link, Visit, day
 from api.deps import Process
 from domain.business_days import long_date
 from domain.errors import Conflict, Invalid, NotFound
-from domain.flows.answer_rights_request import words_of
-from domain.flows.open_rights_request import open_request, withdraw_request
+from domain.flows.person.answer_rights_request import words_of
+from domain.flows.person.open_rights_request import open_request, withdraw_request
 from domain.ids import new_id, pattern
 from domain.rights_request import KINDS, LONGEST, OPEN, RightsRequest
 from domain.views.rights import requests_of

@@ -12,7 +12,7 @@ from api.masked import masked
 from api.pages import locale_of, page
 from domain import consent_text
 from domain.errors import Gone, Invalid
-from domain.flows.ask_candidate import Asked, answer_question, open_question, stop_asking
+from domain.flows.relay.ask_candidate import Asked, answer_question, open_question, stop_asking
 from domain.ports import Sealer
 
 # ruff: noqa: FAST003 - the token is read by the dependency every route here asks for

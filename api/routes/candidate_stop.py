@@ -8,8 +8,8 @@ from fastapi.responses import HTMLResponse
 from api.deps import Db, Now
 from api.errors import problems
 from api.pages import page
-from domain.flows.open_candidate_link import open_candidate_link
-from domain.flows.stop_invitations import stop_invitations
+from domain.flows.ways_in.open_candidate_link import open_candidate_link
+from domain.flows.ways_in.stop_invitations import stop_invitations
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 Token = Annotated[str, Path(max_length=200)]

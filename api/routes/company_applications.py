@@ -15,7 +15,7 @@ from api.shapes import Cursor, Limit, Page, Shape, Text, Utc, page_of, utc_text
 from domain.application import HOLDS, NEVER, Application, Interview
 from domain.company import Company
 from domain.eligibility import failing_reasons, reasons_of
-from domain.flows import report_application as report
+from domain.flows.hear import report_application as report
 from domain.ids import new_id, pattern
 
 router = APIRouter(prefix="/v1/company/applications", tags=["applications"])

@@ -27,12 +27,12 @@ from api.shapes import (
 )
 from domain.delivery import AtsConnection, Delivery
 from domain.errors import Conflict, Invalid, NotFound
-from domain.flows import open_account
-from domain.flows.change_connection import begin_asking, change_connection, check_keys
-from domain.flows.map_words import MAPS
-from domain.flows.poll_connection import poll_now
-from domain.flows.replay_delivery import replay_delivery
-from domain.flows.replay_range import ask_for_replay
+from domain.flows.hear.change_connection import begin_asking, change_connection, check_keys
+from domain.flows.hear.map_words import MAPS
+from domain.flows.hear.poll_connection import poll_now
+from domain.flows.hear.replay_delivery import replay_delivery
+from domain.flows.hear.replay_range import ask_for_replay
+from domain.flows.office import open_account
 from domain.ids import pattern
 from domain.ports import Tools
 from domain.store import find

@@ -14,8 +14,8 @@ from api.idempotency import Rehearsable
 from api.shapes import Cursor, Limit, NearDay, Page, Shape, Text, Utc, page_of, typed_id
 from domain.credits import Reservation
 from domain.errors import NotFound
-from domain.flows import use_credit
-from domain.flows.use_credit import Opening
+from domain.flows.earn import use_credit
+from domain.flows.earn.use_credit import Opening
 from domain.ids import pattern
 from domain.store import find
 

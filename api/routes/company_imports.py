@@ -18,7 +18,7 @@ from api.errors import problems
 from api.idempotency import Once
 from api.shapes import Cursor, Day, Limit, Page, Shape, Text, Utc, page_of
 from domain.errors import NotFound
-from domain.flows import import_file
+from domain.flows.hear import import_file
 from domain.ids import pattern
 from domain.import_words import FIELDS, PARTIES
 from domain.imports import WILL, Import, ImportFault

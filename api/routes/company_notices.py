@@ -17,10 +17,10 @@ from domain.candidate import Candidate
 from domain.company import Company
 from domain.deadline import Deadline
 from domain.errors import Invalid, NotFound
-from domain.flows.invite import hand_over_link
-from domain.flows.note_result import note_result
-from domain.flows.send_notice import feedback_of, send_interim_notice, send_notice
-from domain.flows.write_feedback import write_feedback
+from domain.flows.hear.note_result import note_result
+from domain.flows.tell.send_notice import feedback_of, send_interim_notice, send_notice
+from domain.flows.tell.write_feedback import write_feedback
+from domain.flows.ways_in.invite import hand_over_link
 from domain.ids import pattern
 from domain.notice import Notice
 from domain.store import find

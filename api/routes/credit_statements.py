@@ -22,7 +22,7 @@ from api.statement_pdf import laid_out
 from api.statement_shapes import Closed, Said, StatementOut, as_table, closed
 from domain.business_days import local_day
 from domain.errors import Invalid
-from domain.flows import answer_statement as flow
+from domain.flows.earn import answer_statement as flow
 from domain.ids import pattern
 from domain.month import Month
 from domain.ports import Tools

@@ -21,9 +21,9 @@ from domain.business_days import local_day
 from domain.candidate import Candidate
 from domain.company import Company
 from domain.eligibility import failing_reasons
-from domain.flows import report_application as report
-from domain.flows.invite import invitation_of, open_links
-from domain.flows.send_notice import feedback_of
+from domain.flows.hear import report_application as report
+from domain.flows.tell.send_notice import feedback_of
+from domain.flows.ways_in.invite import invitation_of, open_links
 from domain.ids import pattern
 from domain.notice import LIVING, Notice
 from domain.ports import Tools

@@ -22,7 +22,7 @@ from domain.ats_secrets import open_secrets
 from domain.company import Company
 from domain.delivery import AtsConnection, Delivery
 from domain.errors import NotFound
-from domain.flows.map_words import MAPS, MEANINGS
+from domain.flows.hear.map_words import MAPS, MEANINGS
 from domain.ids import pattern
 from domain.ports import Tools
 from domain.store import find

@@ -29,8 +29,8 @@ from domain.ats_secrets import open_secrets
 from domain.company import Company
 from domain.delivery import AtsConnection
 from domain.errors import Invalid
-from domain.flows import map_sources, map_words, open_account
-from domain.flows.change_connection import (
+from domain.flows.hear import map_sources, map_words
+from domain.flows.hear.change_connection import (
     begin_asking,
     begin_rotation,
     change_connection,
@@ -38,9 +38,10 @@ from domain.flows.change_connection import (
     finish_rotation,
     made_secret,
 )
-from domain.flows.poll_connection import poll_now
-from domain.flows.replay_delivery import replay_delivery
-from domain.flows.replay_range import ask_for_replay
+from domain.flows.hear.poll_connection import poll_now
+from domain.flows.hear.replay_delivery import replay_delivery
+from domain.flows.hear.replay_range import ask_for_replay
+from domain.flows.office import open_account
 from domain.ports import Tools
 from domain.store import lock
 from integrations.ats.setup import Setting, Setup

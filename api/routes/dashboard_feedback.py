@@ -19,8 +19,8 @@ from api.session import SignedIn, signed_in
 from domain.company import Company
 from domain.errors import Forbidden
 from domain.feedback import hits
-from domain.flows import answer_feedback as answering
-from domain.flows.ask_feedback import allow_feedback_requests
+from domain.flows.tell import answer_feedback as answering
+from domain.flows.tell.ask_feedback import allow_feedback_requests
 from domain.ids import pattern
 from domain.views import dashboard as view
 from domain.views.feedback_requests import drafts, queue

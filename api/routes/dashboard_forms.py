@@ -23,10 +23,10 @@ from domain.application import HOLDS
 from domain.business_days import local_day
 from domain.company import Company
 from domain.errors import Conflict, Halted, Invalid, Refusal
-from domain.flows import report_application as report
-from domain.flows.invite import hand_over_link, revoke_link
-from domain.flows.send_notice import send_interim_notice, send_notice
-from domain.flows.write_feedback import write_feedback
+from domain.flows.hear import report_application as report
+from domain.flows.tell.send_notice import send_interim_notice, send_notice
+from domain.flows.tell.write_feedback import write_feedback
+from domain.flows.ways_in.invite import hand_over_link, revoke_link
 from domain.ids import pattern
 from integrations import qr
 

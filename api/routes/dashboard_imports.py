@@ -19,7 +19,7 @@ from api.routes.dashboard import Before, Fault, Refilled
 from api.session import SignedIn, signed_in
 from domain.delivery import AtsConnection
 from domain.errors import Conflict, Gone, Invalid, NotFound, Refusal
-from domain.flows import import_file
+from domain.flows.hear import import_file
 from domain.ids import is_id, pattern
 from domain.import_words import FIELDS, OUTCOMES, PARTIES, SOURCES
 from domain.imports import Import

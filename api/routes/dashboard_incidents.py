@@ -16,8 +16,8 @@ from api.routes.dashboard import Before, Refilled
 from api.session import SignedIn
 from domain.business_days import JST, local_day
 from domain.errors import NotFound
-from domain.flows import report_incident as flow
-from domain.flows.open_incident import LONGEST_ITEM, Report, items_of, open_incident
+from domain.flows.office import report_incident as flow
+from domain.flows.office.open_incident import LONGEST_ITEM, Report, items_of, open_incident
 from domain.ids import pattern
 from domain.incident import ITEMS, KINDS, MANY, TO_PEOPLE, Incident, IncidentEvent, due_days
 from domain.ports import Tools

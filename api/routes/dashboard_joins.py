@@ -12,7 +12,7 @@ from api.routes.dashboard import Fault, Refilled, names_of
 from api.routes.dashboard_forms import Form
 from api.session import SignedIn, signed_in
 from domain.company import Company
-from domain.flows import join
+from domain.flows.ways_in import join
 from domain.ids import pattern
 from domain.ports import Sealer, Tools
 from domain.views.people import application_by_number

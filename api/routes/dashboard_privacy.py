@@ -27,12 +27,12 @@ from domain.candidate import Candidate
 from domain.company import Company
 from domain.consent_text import headings, said
 from domain.errors import Gone, NotFound
-from domain.flows import override_source as sources
-from domain.flows import record_guardian as guardians
-from domain.flows.append_consent_event import surviving
-from domain.flows.export_register import MOST_LINES, export_register
-from domain.flows.hold import is_held
-from domain.flows.record_paper_consent import Paper, paper_statement, record_paper_consent
+from domain.flows.consent import record_guardian as guardians
+from domain.flows.consent.append_consent_event import surviving
+from domain.flows.consent.record_paper_consent import Paper, paper_statement, record_paper_consent
+from domain.flows.office import override_source as sources
+from domain.flows.office.export_register import MOST_LINES, export_register
+from domain.flows.person.hold import is_held
 from domain.guardian import METHODS, GuardianConsent
 from domain.ids import is_id, pattern
 from domain.import_words import SOURCES

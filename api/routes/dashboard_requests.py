@@ -27,11 +27,11 @@ from domain.business_days import local_day
 from domain.candidate import Candidate
 from domain.company import Company
 from domain.errors import Gone, NotFound
-from domain.flows import hold as holds
-from domain.flows.answer_rights_request import answer_request, words_of
-from domain.flows.append_consent_event import surviving
-from domain.flows.correct_profile import correct_profile
-from domain.flows.open_rights_request import open_request, verify
+from domain.flows.consent.append_consent_event import surviving
+from domain.flows.person import hold as holds
+from domain.flows.person.answer_rights_request import answer_request, words_of
+from domain.flows.person.correct_profile import correct_profile
+from domain.flows.person.open_rights_request import open_request, verify
 from domain.ids import pattern
 from domain.ports import Tools
 from domain.rights_request import CHANNELS, IDENTITY, KINDS, OPEN, RESULTS, RightsRequest

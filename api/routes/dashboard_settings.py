@@ -14,7 +14,7 @@ from api.routes.dashboard import Refilled
 from api.session import SignedIn
 from domain.company import Company
 from domain.errors import Invalid
-from domain.flows.change_privacy_settings import (
+from domain.flows.office.change_privacy_settings import (
     LONGEST,
     MOST_MONTHS,
     TEXTS,

@@ -18,8 +18,8 @@ from domain.company import Company
 from domain.consent_text import named
 from domain.contact import LONGEST_ADDRESS, mail_address
 from domain.errors import Conflict, Gone
-from domain.flows import join
-from domain.flows.request_link import company_by_slug
+from domain.flows.ways_in import join
+from domain.flows.ways_in.request_link import company_by_slug
 from domain.join_request import JoinRequest
 
 router = APIRouter(include_in_schema=False)

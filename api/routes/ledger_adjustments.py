@@ -14,8 +14,8 @@ from api.idempotency import Rehearsable
 from api.shapes import Cursor, Limit, NearDay, Page, Shape, Text, Utc, page_of, typed_id
 from api.sides import EITHER, SIDES, Side
 from domain.adjustment import Adjustment
-from domain.flows import adjust_credits as flow
-from domain.flows.adjust_credits import Wish
+from domain.flows.earn import adjust_credits as flow
+from domain.flows.earn.adjust_credits import Wish
 from domain.ids import pattern
 from domain.ports import Sealer
 

@@ -17,7 +17,7 @@ from domain import fees
 from domain.agreement import Agreement, AgreementVersion, TermProposal
 from domain.business_days import local_day
 from domain.errors import Conflict, NotFound
-from domain.flows import agree_terms as flow
+from domain.flows.earn import agree_terms as flow
 from domain.terms import Terms, guarantee_end, terms_of
 
 router = APIRouter(tags=["agreements"])

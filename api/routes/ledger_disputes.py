@@ -15,8 +15,8 @@ from api.idempotency import Rehearsable
 from api.shapes import Cursor, Limit, Page, Shape, Text, Utc, page_of, typed_id
 from api.sides import EITHER, SIDES, Side
 from domain.dispute import Dispute, DisputeNote
-from domain.flows import dispute_credit as flow
-from domain.flows.dispute_credit import Matter
+from domain.flows.earn import dispute_credit as flow
+from domain.flows.earn.dispute_credit import Matter
 from domain.ids import pattern
 from domain.ports import Sealer
 

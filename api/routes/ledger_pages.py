@@ -18,7 +18,7 @@ from api.routes.dashboard import Refilled
 from api.session import SignedIn
 from domain.business_days import local_day
 from domain.credits import Bucket
-from domain.flows import use_credit
+from domain.flows.earn import use_credit
 from domain.ids import is_id, pattern
 from domain.placement import EMPLOYMENT_TERMS
 from domain.views import credits as credit_view

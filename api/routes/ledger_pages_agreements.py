@@ -17,7 +17,7 @@ from api.session import SignedIn
 from api.term_words import changes, sections
 from domain.agreement import Agreement, AgreementVersion, TermProposal
 from domain.business_days import local_day
-from domain.flows import agree_terms as flow
+from domain.flows.earn import agree_terms as flow
 from domain.ids import pattern
 from domain.ports import Tools
 from domain.terms import MOST_CREDITS, Terms, tail_end, terms_of

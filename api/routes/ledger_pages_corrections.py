@@ -17,8 +17,8 @@ from domain.adjustment import KINDS, MOST_AT_ONCE, REASONS, Adjustment, needs_ot
 from domain.business_days import local_day
 from domain.credits import Bucket
 from domain.dispute import Dispute
-from domain.flows import adjust_credits as flow
-from domain.flows.adjust_credits import Wish
+from domain.flows.earn import adjust_credits as flow
+from domain.flows.earn.adjust_credits import Wish
 from domain.ids import is_id, pattern
 from domain.ports import Tools
 from domain.views import ledger_lists as view

@@ -16,8 +16,8 @@ from domain.business_days import local_day
 from domain.credits import Credit
 from domain.dispute import REASONS, Dispute, DisputeNote, is_open
 from domain.errors import NotFound
-from domain.flows import dispute_credit as flow
-from domain.flows.dispute_credit import Matter
+from domain.flows.earn import dispute_credit as flow
+from domain.flows.earn.dispute_credit import Matter
 from domain.ids import is_id, pattern
 from domain.placement import Placement
 from domain.ports import Sealer, Tools

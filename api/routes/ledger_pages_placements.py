@@ -18,10 +18,10 @@ from api.session import SignedIn
 from domain.access import relay_of_agency
 from domain.business_days import local_day
 from domain.duty import Attestation
-from domain.flows import correct_placement as correct
-from domain.flows.answer_relay import say_unchanged
-from domain.flows.attest import attest, manager_of
-from domain.flows.report_placement import Start, report_placement
+from domain.flows.earn import correct_placement as correct
+from domain.flows.earn.attest import attest, manager_of
+from domain.flows.earn.report_placement import Start, report_placement
+from domain.flows.relay.answer_relay import say_unchanged
 from domain.ids import pattern
 from domain.month import Month
 from domain.placement import EMPLOYMENT_TERMS, Placement, PlacementReport

@@ -13,7 +13,7 @@ from api.pages import page
 from api.rate_limit import RateLimiter
 from api.runtime import Runtime
 from domain.caller import LINK_LIFE
-from domain.flows import sign_in
+from domain.flows.office import sign_in
 
 router = APIRouter(include_in_schema=False)
 

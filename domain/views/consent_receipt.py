@@ -12,7 +12,7 @@ from domain.candidate import Candidate
 from domain.company import Company
 from domain.consent import GIVING, PURPOSE, Consent, ConsentEvent, ConsentText, last_day
 from domain.consent_text import required_of
-from domain.flows.withdraw_consent import records_of
+from domain.flows.consent.withdraw_consent import records_of
 from domain.ports import Signer
 from domain.relay_package import canonical
 

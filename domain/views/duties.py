@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain.business_days import calendar_of, local_day
 from domain.company import DEFAULT_CALENDAR
 from domain.completeness import Overdue, Pause, pauses
-from domain.flows.agree_terms import version_on
+from domain.flows.earn.agree_terms import version_on
 from domain.ports import Holidays
 from domain.terms import terms_of
 

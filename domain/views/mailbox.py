@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from domain.flows.write_mail import open_mail
+from domain.flows.tell.write_mail import open_mail
 from domain.notice import Mail
 from domain.ports import Tools
 

@@ -9,7 +9,7 @@ from sqlmodel import col, select
 
 from domain.candidate import Candidate
 from domain.company import Company
-from domain.flows.withdraw_consent import records_of
+from domain.flows.consent.withdraw_consent import records_of
 from domain.ports import Sealer
 from domain.rights_request import OPEN, RightsRequest
 from domain.views.my_file import my_file

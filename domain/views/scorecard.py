@@ -18,7 +18,7 @@ from domain.agreement import Agreement
 from domain.business_days import Calendar, at, calendar_of, local_day, office_hours
 from domain.company import Company
 from domain.completeness import WORDS, words_kept
-from domain.flows.agree_terms import version_on
+from domain.flows.earn.agree_terms import version_on
 from domain.ports import Tools
 from domain.terms import terms_of
 from domain.views.duties import paused

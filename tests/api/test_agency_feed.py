@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text, update
 
-from domain.flows.announce import announce
+from domain.flows.relay.announce import announce
 from domain.relay import Relay
 from domain.store import lock
 from domain.views import feed

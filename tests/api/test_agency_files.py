@@ -13,8 +13,8 @@ from domain.agency import Agency
 from domain.candidate import Candidate
 from domain.candidate_file import CandidateFile, FileAccess
 from domain.consent import Consent
-from domain.flows.keep_file import keep_file, remove_file
-from domain.flows.provide_file import refs_for
+from domain.flows.person.keep_file import keep_file, remove_file
+from domain.flows.relay.provide_file import refs_for
 from domain.relay import Provision, Relay
 from domain.views.files import accesses_of
 from integrations.scanning import scanner_of

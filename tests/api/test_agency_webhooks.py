@@ -11,8 +11,8 @@ from api.app import create_app
 from api.jobs import run_now
 from api.runtime import Runtime
 from domain.candidate import Candidate
-from domain.flows.open_account import register_member
-from domain.flows.withdraw_consent import withdraw
+from domain.flows.consent.withdraw_consent import withdraw
+from domain.flows.office.open_account import register_member
 from domain.relay import Provision
 from domain.webhook import WebhookEndpoint, WebhookMessage
 from tests.conftest import api_client, forward, settings_for

@@ -14,7 +14,7 @@ from api.app import create_app
 from api.routes import ats as door
 from domain.ats_secrets import seal_secrets
 from domain.delivery import AtsConnection, Delivery
-from domain.flows import open_account
+from domain.flows.office import open_account
 from integrations.ats import ADAPTERS, APIS
 from tests.conftest import forward
 from tests.deliveries import Ats, greenhouse_headers, person, rejection, sample, standard_headers

@@ -2,7 +2,7 @@
 
 import pytest
 
-from domain.flows import open_account
+from domain.flows.office import open_account
 from tests.conftest import forward
 from tests.factories import make_world, token_for
 

@@ -8,7 +8,7 @@ import pytest
 from api.middleware import MAX_DOCUMENT, MAX_UPLOAD
 from domain.candidate import Candidate
 from domain.candidate_file import CandidateFile, FileAccess
-from domain.flows.open_candidate_link import new_my_page_link
+from domain.flows.ways_in.open_candidate_link import new_my_page_link
 from tests.api.test_candidate_pages import choose, post, snapshot, ticks_for
 from tests.applications import mailbox, rows
 from tests.consents import invited

@@ -16,8 +16,8 @@ from domain.company import Company
 from domain.consent import Consent, ConsentEvent
 from domain.consent_text import MOST_AGENCIES
 from domain.data_items import CODES
-from domain.flows.invite import invite
-from domain.flows.open_candidate_link import newest_form
+from domain.flows.ways_in.invite import invite
+from domain.flows.ways_in.open_candidate_link import newest_form
 from domain.ids import new_id
 from domain.notice import Mail
 from domain.relay import Relay

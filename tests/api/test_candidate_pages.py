@@ -12,8 +12,8 @@ from domain.agency import Agency
 from domain.candidate import Candidate
 from domain.consent import Consent, ConsentEvent, ConsentText
 from domain.duty import PlacementQuestion
-from domain.flows.erase_candidate import start_erasure
-from domain.flows.provide_package import provide_package
+from domain.flows.person.erase_candidate import start_erasure
+from domain.flows.relay.provide_package import provide_package
 from domain.ids import new_id
 from domain.notice import Notice
 from domain.relay import Relay

@@ -8,7 +8,7 @@ import pytest
 
 from api.app import create_app
 from api.runtime import Runtime
-from domain.flows.map_words import keep_words
+from domain.flows.hear.map_words import keep_words
 from domain.ports import Word
 from tests.conftest import api_client, settings_for
 from tests.deliveries import Ats, greenhouse_headers, person, rejection, sample

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text, update
 
 from domain.duty import Attestation, PlacementQuestion
-from domain.flows.open_account import agree
+from domain.flows.office.open_account import agree
 from domain.ids import new_id
 from domain.relay import StopNotice
 from tests.applications import one

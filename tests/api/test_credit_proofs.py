@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from domain.flows.build_checkpoint import build_checkpoint
+from domain.flows.earn.build_checkpoint import build_checkpoint
 from tests.ledger_doors import ENDS
 
 pytestmark = pytest.mark.anyio

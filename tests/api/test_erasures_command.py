@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from api import erasure_files
 from api.cli import cli
 from domain.candidate import Candidate, SubjectKey
-from domain.flows.erase_candidate import erase
+from domain.flows.person.erase_candidate import erase
 from tests.applications import rows
 from tests.conftest import settings_for
 from tests.consents import invited

@@ -6,8 +6,8 @@ import pytest
 
 from domain.application import Application
 from domain.company import Company
-from domain.flows.invite import invite
-from domain.flows.open_candidate_link import open_candidate_link
+from domain.flows.ways_in.invite import invite
+from domain.flows.ways_in.open_candidate_link import open_candidate_link
 from domain.invitation import CandidateLink, Invitation
 from tests.api.test_provision_register import Desk
 from tests.applications import an_application, an_interview, one, reject, rows

@@ -7,9 +7,9 @@ from sqlalchemy import event
 
 from api.routes.join import ASKS_A_MINUTE
 from domain.application import Application
-from domain.flows import open_account
-from domain.flows.join import MOST_A_DAY
-from domain.flows.sign_in import enter_by_claim
+from domain.flows.office import open_account
+from domain.flows.office.sign_in import enter_by_claim
+from domain.flows.ways_in.join import MOST_A_DAY
 from domain.invitation import CandidateLink
 from domain.join_request import JoinRequest
 from domain.notice import Mail

@@ -19,7 +19,7 @@ from api.auth import new_signing_key
 from api.cli import cli
 from api.ledger_keys import ledger_keys
 from api.runtime import Runtime
-from domain.flows.build_checkpoint import build_checkpoint
+from domain.flows.earn.build_checkpoint import build_checkpoint
 from integrations.ed25519 import LedgerKeys, new_key
 from tests.conftest import ledger_key, settings_for
 from tests.flows.ledger_story import at, earn

@@ -9,7 +9,7 @@ from domain import vault
 from domain.candidate import Candidate
 from domain.consent import Consent, ConsentText
 from domain.contact import dialled
-from domain.flows.keep_settings import keep_language
+from domain.flows.hear.keep_settings import keep_language
 from domain.relay import Relay
 from tests.applications import an_application, mailbox, one, reject, rows
 from tests.conftest import api_client, forward

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from api.cli import cli
 from domain.agency import Agency
-from domain.flows.provide_package import provide_package
+from domain.flows.relay.provide_package import provide_package
 from domain.incident import Incident
 from tests.applications import one, rows
 from tests.conftest import settings_for

@@ -9,10 +9,15 @@ from domain.candidate import Candidate
 from domain.company import Company
 from domain.consent import Consent
 from domain.errors import Invalid
-from domain.flows.open_incident import Report, items_of, open_incident
-from domain.flows.open_rights_request import open_request
-from domain.flows.record_guardian import Guardian, guardian_facts, guardian_of, record_guardian
-from domain.flows.set_cross_border import set_cross_border
+from domain.flows.consent.record_guardian import (
+    Guardian,
+    guardian_facts,
+    guardian_of,
+    record_guardian,
+)
+from domain.flows.office.open_incident import Report, items_of, open_incident
+from domain.flows.office.set_cross_border import set_cross_border
+from domain.flows.person.open_rights_request import open_request
 from domain.guardian import GuardianConsent
 from domain.incident import Incident, IncidentEvent
 from domain.privacy import SourceOverride

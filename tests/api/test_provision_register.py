@@ -11,8 +11,8 @@ from sqlmodel import col, select
 
 from domain.caller import Member
 from domain.candidate import Candidate
-from domain.flows import erase_candidate
-from domain.flows.provide_package import provide_package
+from domain.flows.person import erase_candidate
+from domain.flows.relay.provide_package import provide_package
 from domain.ids import new_id
 from domain.privacy import PrivacyCheck, RegisterExport
 from domain.relay import Provision

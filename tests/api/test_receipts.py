@@ -13,8 +13,8 @@ from api import receipt_pdf
 from domain.candidate import Candidate
 from domain.company import Company
 from domain.consent import Consent, ConsentEvent
-from domain.flows.open_candidate_link import new_my_page_link
-from domain.flows.withdraw_consent import withdraw
+from domain.flows.consent.withdraw_consent import withdraw
+from domain.flows.ways_in.open_candidate_link import new_my_page_link
 from domain.views.consent_receipt import receipt, signed
 from integrations.pdf import render
 from tests.applications import one, rows
@@ -133,7 +133,7 @@ async def test_a_receipt_of_one_submission_names_the_one_before(person):
     await take_back(person)
     forward(person.runtime.clock, hours=1)
     async with person.runtime.database.transaction(company_id=person.world.company.id) as db:
-        from domain.flows.invite import new_link  # noqa: PLC0415
+        from domain.flows.ways_in.invite import new_link  # noqa: PLC0415
         from domain.invitation import Invitation  # noqa: PLC0415
 
         invitation = (await rows(person.runtime, person.world.company.id, Invitation))[0]

@@ -8,8 +8,8 @@ from datetime import date, datetime
 import pytest
 from sqlalchemy import text
 
-from domain.flows import use_credit
-from domain.flows.use_credit import Opening
+from domain.flows.earn import use_credit
+from domain.flows.earn.use_credit import Opening
 from integrations.tables import read_book
 from integrations.tables_out import as_csv, as_xlsx
 from tests.conftest import START, api_client

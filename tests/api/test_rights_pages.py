@@ -7,7 +7,7 @@ import pytest
 from domain import vault
 from domain.candidate import Candidate
 from domain.erasure import Erasure, LegalHold
-from domain.flows import hold as holds
+from domain.flows.person import hold as holds
 from domain.rights_request import RightsRequest
 from tests.api.test_provision_register import Desk
 from tests.applications import one, rows

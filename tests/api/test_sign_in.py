@@ -13,8 +13,8 @@ from sqlmodel import col, select
 from api.app import create_app
 from api.deps import Db
 from api.session import SignedIn, local_path, signed_in
-from domain.flows import open_account
-from domain.flows.write_mail import open_mail
+from domain.flows.office import open_account
+from domain.flows.tell.write_mail import open_mail
 from domain.notice import Mail
 from tests.conftest import forward
 from tests.factories import work

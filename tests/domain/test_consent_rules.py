@@ -33,7 +33,7 @@ from domain.consent import (
     renew_ask_at,
 )
 from domain.errors import Invalid, StepNotAllowed
-from domain.flows.keep_consent import browser, check_choices
+from domain.flows.consent.keep_consent import browser, check_choices
 from integrations.calendars import JapaneseHolidays
 from tests.factories import AGENCY, COMPANY
 

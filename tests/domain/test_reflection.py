@@ -9,8 +9,8 @@ from domain.reflection import LONGEST, cleaned, is_empty, stage_of
 
 ROOT = Path(__file__).parents[2]
 MAY_READ = {
-    "domain/tables.py", "domain/flows/reflect.py", "domain/views/reflection.py",
-    "domain/flows/erase_candidate.py", "domain/flows/change_person.py",
+    "domain/tables.py", "domain/flows/person/reflect.py", "domain/views/reflection.py",
+    "domain/flows/person/erase_candidate.py", "domain/flows/person/change_person.py",
 }  # fmt: skip
 """Makes the table known; the person's own page; and what erases or moves a person's record."""
 OWN_PAGE = {"api/routes/candidate_reflection.py", "domain/views/my_file.py"}

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import Invalid
-from domain.flows.open_account import DEFAULT_TERMS
+from domain.flows.office.open_account import DEFAULT_TERMS
 from domain.periods import Period, Tier, extended, last_day, percent_of, period_end
 from domain.terms import (
     Duties,

@@ -11,8 +11,8 @@ from domain.agreement import AgreementVersion
 from domain.application import Application
 from domain.candidate import Candidate
 from domain.consent import Consent
-from domain.flows.correct_placement import restate
-from domain.flows.earn_credits import settle_placement
+from domain.flows.earn.correct_placement import restate
+from domain.flows.earn.earn_credits import settle_placement
 from domain.ids import new_id
 from domain.ledger import day_after
 from domain.placement import Placement

@@ -5,7 +5,7 @@ from datetime import date
 
 import asyncpg
 
-from domain.flows import use_credit
+from domain.flows.earn import use_credit
 from domain.posting import chain_hash
 from tests.factories import work
 from tests.flows.ledger_story import at, earn, leave, terms_are

@@ -5,9 +5,9 @@ from sqlalchemy import text
 from sqlmodel import select
 
 from domain.candidate import Candidate
-from domain.flows.erase_candidate import start_erasure
-from domain.flows.open_account import register_member
-from domain.flows.withdraw_consent import withdraw
+from domain.flows.consent.withdraw_consent import withdraw
+from domain.flows.office.open_account import register_member
+from domain.flows.person.erase_candidate import start_erasure
 from domain.relay import StopNotice
 from tests.conftest import forward
 from tests.factories import work

@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from domain import ledger
 from domain.credits import Bucket, Kind
 from domain.errors import Conflict
-from domain.flows import open_account
+from domain.flows.office import open_account
 from domain.posting import Move, Posting
 from tests.conftest import api_client
 from tests.ledger_doors import ENDS, TODAY

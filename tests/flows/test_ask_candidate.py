@@ -10,19 +10,19 @@ from domain.business_days import local_day
 from domain.consent import ConsentEvent, broken_at
 from domain.duty import PlacementQuestion
 from domain.errors import Gone, Invalid
-from domain.flows import record_consent
-from domain.flows.ask_candidate import (
+from domain.flows.consent import record_consent
+from domain.flows.consent.keep_consent import Answer
+from domain.flows.consent.verify_consents import verify_consents
+from domain.flows.consent.withdraw_consent import withdraw
+from domain.flows.earn.report_placement import Start, report_placement
+from domain.flows.person.erase_candidate import start_erasure
+from domain.flows.relay.ask_candidate import (
     ANSWER_TIME,
     answer_question,
     may_be_asked,
     open_question,
     stop_asking,
 )
-from domain.flows.erase_candidate import start_erasure
-from domain.flows.keep_consent import Answer
-from domain.flows.report_placement import Start, report_placement
-from domain.flows.verify_consents import verify_consents
-from domain.flows.withdraw_consent import withdraw
 from domain.relay import Relay
 from tests.applications import mailbox, one, rows
 from tests.conftest import forward

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 import pytest
 from sqlalchemy import text
 
-from domain.flows import open_account
+from domain.flows.office import open_account
 from tests.conftest import api_client
 from tests.factories import make_world
 from tests.flows.ledger_story import at, terms_are

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from domain.application import Application
 from domain.delivery import Delivery
-from domain.flows import open_account
+from domain.flows.office import open_account
 from domain.views.deliveries import events_of
 from tests.deliveries import Ats, person, rejection, standard_headers
 from tests.factories import make_world, work

@@ -11,10 +11,10 @@ from sqlmodel import col
 from api.duties.privacy import check as check_job
 from domain.company import Company
 from domain.consent import Consent
-from domain.flows import open_account
-from domain.flows.append_consent_event import append, lock_candidate
-from domain.flows.check_provisions import check_provisions
-from domain.flows.provide_package import provide_package
+from domain.flows.consent.append_consent_event import append, lock_candidate
+from domain.flows.office import open_account
+from domain.flows.office.check_provisions import check_provisions
+from domain.flows.relay.provide_package import provide_package
 from domain.privacy import PrivacyCheck
 from domain.relay import Provision
 from tests.applications import mailbox, one, rows

@@ -22,9 +22,9 @@ from domain.checkpoint import (
     published,
     signed_form,
 )
-from domain.flows import build_checkpoint as flow
-from domain.flows.earn_credits import settle_placement
-from domain.flows.verify_checkpoints import verify_checkpoints
+from domain.flows.earn import build_checkpoint as flow
+from domain.flows.earn.earn_credits import settle_placement
+from domain.flows.earn.verify_checkpoints import verify_checkpoints
 from integrations.ed25519 import LedgerKeys, new_key
 from tests.conftest import ledger_key
 from tests.factories import make_world, work

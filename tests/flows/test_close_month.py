@@ -18,14 +18,15 @@ from api.clock import Clock
 from api.runtime import Runtime
 from domain.credits import Book, Reservation
 from domain.errors import Conflict, Invalid, NotFound, Refusal
-from domain.flows import answer_statement, open_account, use_credit
-from domain.flows.adjust_credits import Wish, agree, approve, request_adjustment
-from domain.flows.close_month import close_month
-from domain.flows.count_relay import count_relay, uncount_relay
-from domain.flows.dispute_credit import Matter, open_dispute
-from domain.flows.earn_credits import settle_placement
-from domain.flows.use_credit import Opening
-from domain.flows.write_mail import open_mail
+from domain.flows.earn import answer_statement, use_credit
+from domain.flows.earn.adjust_credits import Wish, agree, approve, request_adjustment
+from domain.flows.earn.close_month import close_month
+from domain.flows.earn.dispute_credit import Matter, open_dispute
+from domain.flows.earn.earn_credits import settle_placement
+from domain.flows.earn.use_credit import Opening
+from domain.flows.office import open_account
+from domain.flows.relay.count_relay import count_relay, uncount_relay
+from domain.flows.tell.write_mail import open_mail
 from domain.ids import new_id
 from domain.ledger import credits_of
 from domain.month import Month

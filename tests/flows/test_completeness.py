@@ -10,14 +10,14 @@ from domain.agreement import Agreement
 from domain.candidate import Candidate
 from domain.duty import Attestation
 from domain.errors import Conflict, NotFound
-from domain.flows.agree_terms import end_agreement
-from domain.flows.answer_relay import say_unchanged
-from domain.flows.attest import attest, manager_of
-from domain.flows.dispute_credit import Matter, open_dispute
-from domain.flows.open_account import agree, register_member
-from domain.flows.provide_package import provide_package
-from domain.flows.use_credit import Opening, reserve, use
-from domain.flows.withdraw_consent import withdraw
+from domain.flows.consent.withdraw_consent import withdraw
+from domain.flows.earn.agree_terms import end_agreement
+from domain.flows.earn.attest import attest, manager_of
+from domain.flows.earn.dispute_credit import Matter, open_dispute
+from domain.flows.earn.use_credit import Opening, reserve, use
+from domain.flows.office.open_account import agree, register_member
+from domain.flows.relay.answer_relay import say_unchanged
+from domain.flows.relay.provide_package import provide_package
 from domain.month import Month
 from domain.relay import Relay
 from domain.views.completeness import unresolved

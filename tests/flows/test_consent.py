@@ -11,13 +11,13 @@ from domain.application import Application
 from domain.candidate import Candidate, SubjectKey
 from domain.consent import Consent, ConsentEvent, ConsentText, broken_at
 from domain.errors import Gone, Invalid
-from domain.flows.change_person import merge
-from domain.flows.correct_profile import correct_profile
-from domain.flows.erase_candidate import start_erasure
-from domain.flows.open_candidate_link import newest_form
-from domain.flows.provide_package import provide_package
-from domain.flows.restrict_person import restrict
-from domain.flows.withdraw_consent import withdraw
+from domain.flows.consent.withdraw_consent import withdraw
+from domain.flows.person.change_person import merge
+from domain.flows.person.correct_profile import correct_profile
+from domain.flows.person.erase_candidate import start_erasure
+from domain.flows.person.restrict_person import restrict
+from domain.flows.relay.provide_package import provide_package
+from domain.flows.ways_in.open_candidate_link import newest_form
 from domain.ids import new_id
 from domain.invitation import CandidateLink, Invitation
 from domain.notice import Mail, Notice

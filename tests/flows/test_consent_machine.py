@@ -38,21 +38,21 @@ from domain.candidate import Candidate
 from domain.company import Company
 from domain.consent import ConsentEvent, ConsentTextEnd, broken_at
 from domain.errors import Gone
-from domain.flows import change_person
-from domain.flows import hold as holds
-from domain.flows.acknowledge_stop import acknowledge_stop
-from domain.flows.ask_gate import ask_gate
-from domain.flows.correct_profile import correct_profile
-from domain.flows.invite import invite_again
-from domain.flows.keep_consent import Answer as Said
-from domain.flows.keep_file import keep_file
-from domain.flows.manage_endpoint import EndpointWish, register_endpoint
-from domain.flows.open_candidate_link import agencies_offered, open_candidate_link
-from domain.flows.record_consent import decline, give
-from domain.flows.renew_consent import renew
-from domain.flows.restrict_person import lift, restrict
-from domain.flows.stop_invitations import stop_invitations
-from domain.flows.withdraw_consent import withdraw
+from domain.flows.consent.acknowledge_stop import acknowledge_stop
+from domain.flows.consent.keep_consent import Answer as Said
+from domain.flows.consent.record_consent import decline, give
+from domain.flows.consent.renew_consent import renew
+from domain.flows.consent.withdraw_consent import withdraw
+from domain.flows.person import change_person
+from domain.flows.person import hold as holds
+from domain.flows.person.correct_profile import correct_profile
+from domain.flows.person.keep_file import keep_file
+from domain.flows.person.restrict_person import lift, restrict
+from domain.flows.relay.ask_gate import ask_gate
+from domain.flows.relay.manage_endpoint import EndpointWish, register_endpoint
+from domain.flows.ways_in.invite import invite_again
+from domain.flows.ways_in.open_candidate_link import agencies_offered, open_candidate_link
+from domain.flows.ways_in.stop_invitations import stop_invitations
 from domain.ids import new_id
 from domain.notice import Notice
 from domain.relay import Relay as RelayRow

@@ -16,18 +16,18 @@ from domain import consent_text
 from domain.candidate import Candidate
 from domain.consent import Consent, ConsentEvent, broken_at
 from domain.errors import Refusal
-from domain.flows.change_person import delete, merge
-from domain.flows.check_provisions import check_provisions
-from domain.flows.forward_relay import forward_relay
-from domain.flows.join_consents import join_consents
-from domain.flows.keep_consent import Answer
-from domain.flows.keep_file import keep_file
-from domain.flows.provide_file import provide_file, refs_for
-from domain.flows.provide_package import provide_package
-from domain.flows.record_consent import give
-from domain.flows.renew_consent import renew
-from domain.flows.spread_correction import spread_correction
-from domain.flows.withdraw_consent import withdraw
+from domain.flows.consent.join_consents import join_consents
+from domain.flows.consent.keep_consent import Answer
+from domain.flows.consent.record_consent import give
+from domain.flows.consent.renew_consent import renew
+from domain.flows.consent.withdraw_consent import withdraw
+from domain.flows.office.check_provisions import check_provisions
+from domain.flows.person.change_person import delete, merge
+from domain.flows.person.keep_file import keep_file
+from domain.flows.relay.forward_relay import forward_relay
+from domain.flows.relay.provide_file import provide_file, refs_for
+from domain.flows.relay.provide_package import provide_package
+from domain.flows.relay.spread_correction import spread_correction
 from domain.relay import FeedItem, Provision, Relay, StopNotice
 from domain.store import lock
 from tests.applications import one, rows

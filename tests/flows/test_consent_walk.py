@@ -10,9 +10,9 @@ from domain.application import Application
 from domain.company import Company
 from domain.consent import Consent, ConsentEvent, broken_at
 from domain.errors import Forbidden, Gone, NotFound
-from domain.flows.invite import invite
-from domain.flows.provide_package import provide_package
-from domain.flows.withdraw_consent import withdraw
+from domain.flows.consent.withdraw_consent import withdraw
+from domain.flows.relay.provide_package import provide_package
+from domain.flows.ways_in.invite import invite
 from domain.ids import new_id
 from domain.relay import Provision, Relay, StopNotice
 from tests.applications import rows

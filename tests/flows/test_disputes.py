@@ -7,7 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from api.dispute_cli import harmless
-from domain.flows import dispute_credit
+from domain.flows.earn import dispute_credit
 from tests.ledger_doors import ENDS, TODAY
 from tests.relays import forwarded
 

@@ -13,10 +13,10 @@ from domain.candidate import Candidate, SubjectKey
 from domain.candidate_file import CandidateFile, CandidateFileBody
 from domain.erasure import Erasure
 from domain.errors import Conflict, Gone
-from domain.flows import hold as holds
-from domain.flows.change_person import delete, merge
-from domain.flows.erase_candidate import erase
-from domain.flows.prove_erasures import NOT_BY_PERSON, SEALED_BY_PERSON, prove
+from domain.flows.person import hold as holds
+from domain.flows.person.change_person import delete, merge
+from domain.flows.person.erase_candidate import erase
+from domain.flows.person.prove_erasures import NOT_BY_PERSON, SEALED_BY_PERSON, prove
 from domain.ids import new_id
 from domain.notice import Mail
 from domain.reflection import Reflection

@@ -9,7 +9,7 @@ import pytest
 from domain.candidate import Candidate
 from domain.candidate_file import CandidateFile, CandidateFileBody
 from domain.errors import Invalid, NotFound
-from domain.flows.keep_file import keep_file, remove_file
+from domain.flows.person.keep_file import keep_file, remove_file
 from domain.notice import Mail
 from domain.views.files import accesses_of, content_of, files_of, kinds_of
 from integrations.scanning import scanner_of

@@ -8,7 +8,7 @@ from api.jobs import run_now
 from domain.agency import Agency
 from domain.agreement import Agreement
 from domain.consent import Consent
-from domain.flows.forward_relay import note_feed_read
+from domain.flows.relay.forward_relay import note_feed_read
 from domain.relay import FeedItem, Relay, RelayEvent, StopNotice
 from domain.webhook import WebhookEndpoint
 from tests.conftest import forward

@@ -13,11 +13,11 @@ from domain.company import Company
 from domain.consent import Consent, ConsentEvent, ConsentTextEnd, broken_at
 from domain.consent_text import VERSION
 from domain.errors import Forbidden, Gone
-from domain.flows.change_person import merge
-from domain.flows.invite import invite_again
-from domain.flows.provide_package import provide_package
-from domain.flows.restrict_person import restrict
-from domain.flows.withdraw_consent import invalidate, withdraw
+from domain.flows.consent.withdraw_consent import invalidate, withdraw
+from domain.flows.person.change_person import merge
+from domain.flows.person.restrict_person import restrict
+from domain.flows.relay.provide_package import provide_package
+from domain.flows.ways_in.invite import invite_again
 from domain.guardian import GuardianConsent
 from domain.ids import new_id
 from domain.notice import Notice
@@ -340,8 +340,8 @@ async def test_what_was_handed_over_on_a_superseded_consent_is_stopped_when_it_i
 
 
 async def supersede_now(person):
-    from domain.flows.append_consent_event import lock_candidate  # noqa: PLC0415
-    from domain.flows.withdraw_consent import supersede  # noqa: PLC0415
+    from domain.flows.consent.append_consent_event import lock_candidate  # noqa: PLC0415
+    from domain.flows.consent.withdraw_consent import supersede  # noqa: PLC0415
 
     company_id = person.world.company.id
     async with person.runtime.database.transaction(company_id=company_id) as db:

@@ -14,8 +14,8 @@ from domain.application import Application, Interview
 from domain.candidate import Candidate
 from domain.deadline import Deadline
 from domain.delivery import AtsEvent, Delivery
-from domain.flows import open_account
-from domain.flows.record_mail_result import claim_mail, mail_sent
+from domain.flows.office import open_account
+from domain.flows.tell.record_mail_result import claim_mail, mail_sent
 from domain.invitation import Invitation
 from domain.notice import Mail, Notice
 from domain.views.deliveries import events_about, events_of

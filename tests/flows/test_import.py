@@ -16,9 +16,9 @@ from domain.candidate import Candidate
 from domain.deadline import Deadline
 from domain.delivery import AtsEvent
 from domain.errors import Conflict, Gone
-from domain.flows import import_file, import_new, import_run
-from domain.flows import report_application as report
-from domain.flows.import_file import JOB
+from domain.flows.hear import import_file, import_new, import_run
+from domain.flows.hear import report_application as report
+from domain.flows.hear.import_file import JOB
 from domain.imports import Import, ImportFault, ImportPart, ImportRow
 from domain.notice import Notice
 from tests.applications import mailbox, one, rows

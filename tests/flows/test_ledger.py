@@ -8,10 +8,10 @@ from sqlmodel import col, select
 
 from domain.credits import Credit, Reservation
 from domain.errors import Conflict, Invalid, NotFound
-from domain.flows import use_credit
-from domain.flows.agree_terms import end_agreement
-from domain.flows.earn_credits import settle_placement
-from domain.flows.verify_ledger import verify
+from domain.flows.earn import use_credit
+from domain.flows.earn.agree_terms import end_agreement
+from domain.flows.earn.earn_credits import settle_placement
+from domain.flows.earn.verify_ledger import verify
 from domain.placement import Placement
 from domain.relay import FeedItem, Relay
 from tests.factories import make_world, work

@@ -13,8 +13,8 @@ from sqlmodel import select
 from domain import ledger
 from domain.credits import RULES, Book, Bucket, Credit, Kind
 from domain.errors import Conflict, Halted, Invalid, NotFound
-from domain.flows import use_credit
-from domain.flows.verify_ledger import GUARDS, missing_guards, verify
+from domain.flows.earn import use_credit
+from domain.flows.earn.verify_ledger import GUARDS, missing_guards, verify
 from domain.ids import new_id
 from domain.posting import DateSet, Move, NewCredit, Posting
 from tests.factories import make_world, work

@@ -23,10 +23,10 @@ from api.runtime import Runtime
 from domain.business_days import after, calendar_of
 from domain.credits import Bucket, Credit, LedgerTx, Reservation
 from domain.errors import Refusal
-from domain.flows import adjust_credits, dispute_credit, use_credit
-from domain.flows.correct_placement import restate
-from domain.flows.earn_credits import settle_placement
-from domain.flows.verify_ledger import verify
+from domain.flows.earn import adjust_credits, dispute_credit, use_credit
+from domain.flows.earn.correct_placement import restate
+from domain.flows.earn.earn_credits import settle_placement
+from domain.flows.earn.verify_ledger import verify
 from domain.ids import new_id
 from domain.placement import Placement
 from domain.relay import Relay

@@ -12,8 +12,8 @@ from api.runtime import app_url
 from domain import ledger
 from domain.credits import Bucket, Kind, LedgerTx
 from domain.errors import Conflict
-from domain.flows import settle_credits, use_credit
-from domain.flows.verify_ledger import verify
+from domain.flows.earn import settle_credits, use_credit
+from domain.flows.earn.verify_ledger import verify
 from domain.ids import new_id
 from domain.posting import Move, NewCredit, Posting
 from tests.conftest import settings_for

@@ -8,7 +8,7 @@ from api import jobs, timers
 from api.runtime import Runtime
 from domain.candidate import Candidate
 from domain.deadline import Deadline
-from domain.flows.record_mail_result import BACK_OFF, LEASE, claim_mail, mail_sent
+from domain.flows.tell.record_mail_result import BACK_OFF, LEASE, claim_mail, mail_sent
 from domain.invitation import Invitation
 from domain.notice import Mail, Notice, Suppression
 from tests.applications import HANAKO, an_application, an_interview, one, reject, rows

@@ -15,10 +15,10 @@ from domain.application import Application
 from domain.candidate import Candidate
 from domain.deadline import Deadline
 from domain.errors import NotFound
-from domain.flows.change_person import delete
-from domain.flows.open_notice import cancel_pending
-from domain.flows.record_mail_result import claim_mail, mail_refused
-from domain.flows.withdraw_consent import withdraw
+from domain.flows.consent.withdraw_consent import withdraw
+from domain.flows.person.change_person import delete
+from domain.flows.tell.open_notice import cancel_pending
+from domain.flows.tell.record_mail_result import claim_mail, mail_refused
 from domain.notice import Mail, Notice
 from domain.ports import Undeliverable
 from domain.store import lock

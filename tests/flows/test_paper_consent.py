@@ -9,7 +9,7 @@ from domain.application import Application
 from domain.company import Company
 from domain.consent import GRACE, Consent, ConsentEvent, broken_at
 from domain.errors import Conflict, Invalid
-from domain.flows.record_paper_consent import Paper, paper_statement, record_paper_consent
+from domain.flows.consent.record_paper_consent import Paper, paper_statement, record_paper_consent
 from domain.relay import Relay
 from tests.api.test_provision_register import Desk
 from tests.applications import an_application, an_interview, one, reject, rows

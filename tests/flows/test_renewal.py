@@ -11,13 +11,13 @@ from domain.business_days import local_day
 from domain.candidate import Candidate
 from domain.consent import Consent, ConsentEvent, broken_at
 from domain.errors import Conflict, Gone, Invalid
-from domain.flows.acknowledge_stop import acknowledge_stop
-from domain.flows.invite import new_link
-from domain.flows.keep_consent import Answer
-from domain.flows.provide_package import provide_package
-from domain.flows.renew_consent import renew, renewable
-from domain.flows.spread_correction import spread_correction
-from domain.flows.withdraw_consent import withdraw
+from domain.flows.consent.acknowledge_stop import acknowledge_stop
+from domain.flows.consent.keep_consent import Answer
+from domain.flows.consent.renew_consent import renew, renewable
+from domain.flows.consent.withdraw_consent import withdraw
+from domain.flows.relay.provide_package import provide_package
+from domain.flows.relay.spread_correction import spread_correction
+from domain.flows.ways_in.invite import new_link
 from domain.invitation import Invitation
 from domain.relay import Relay, StopNotice
 from tests.applications import mailbox, one, rows

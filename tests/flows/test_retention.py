@@ -10,10 +10,10 @@ from domain.candidate import Candidate
 from domain.deadline import Deadline
 from domain.delivery import Delivery
 from domain.erasure import Erasure
-from domain.flows import hold as holds
-from domain.flows.change_person import merge
-from domain.flows.retain import forget_unclaimed, review
-from domain.flows.withdraw_consent import withdraw
+from domain.flows.consent.withdraw_consent import withdraw
+from domain.flows.person import hold as holds
+from domain.flows.person.change_person import merge
+from domain.flows.person.retain import forget_unclaimed, review
 from domain.invitation import CandidateLink
 from domain.notice import Mail
 from domain.relay import StopNotice

@@ -9,11 +9,11 @@ from domain.candidate import Candidate
 from domain.consent import Consent
 from domain.erasure import Erasure
 from domain.errors import Conflict, Gone, Invalid, StepNotAllowed
-from domain.flows import hold as holds
-from domain.flows.answer_rights_request import answer_request, ask_erasure, words_of
-from domain.flows.change_person import merge
-from domain.flows.open_account import register_member
-from domain.flows.open_rights_request import open_request, verify, withdraw_request
+from domain.flows.office.open_account import register_member
+from domain.flows.person import hold as holds
+from domain.flows.person.answer_rights_request import answer_request, ask_erasure, words_of
+from domain.flows.person.change_person import merge
+from domain.flows.person.open_rights_request import open_request, verify, withdraw_request
 from domain.notice import Mail
 from domain.relay import Relay, StopNotice
 from domain.rights_request import KINDS, RightsRequest, next_look

@@ -13,13 +13,13 @@ from domain.candidate import Candidate
 from domain.company import Company
 from domain.deadline import Deadline
 from domain.errors import Conflict, Invalid
-from domain.flows.open_account import register_member, token_hash
-from domain.flows.open_notice import cancel_pending, open_notice
-from domain.flows.record_mail_result import bounce_mail
-from domain.flows.send_notice import send_due_notice, send_interim_notice, send_notice
-from domain.flows.set_deadline import recount_deadlines, set_deadline, void_deadlines
-from domain.flows.write_feedback import write_feedback
-from domain.flows.write_mail import write_mail
+from domain.flows.office.open_account import register_member, token_hash
+from domain.flows.tell.open_notice import cancel_pending, open_notice
+from domain.flows.tell.record_mail_result import bounce_mail
+from domain.flows.tell.send_notice import send_due_notice, send_interim_notice, send_notice
+from domain.flows.tell.set_deadline import recount_deadlines, set_deadline, void_deadlines
+from domain.flows.tell.write_feedback import write_feedback
+from domain.flows.tell.write_mail import write_mail
 from domain.invitation import CandidateLink, Invitation
 from domain.notice import Mail, Notice
 from domain.store import lock

@@ -3,7 +3,7 @@
 import asyncpg
 import pytest
 
-from domain.flows.verify_consents import verify_consents
+from domain.flows.consent.verify_consents import verify_consents
 from tests.consents import invited
 from tests.factories import make_world
 

@@ -11,11 +11,11 @@ from api.verification import verify_everything
 from domain import ledger
 from domain.checkpoint import LedgerVerification
 from domain.credits import Book, Bucket, Kind
-from domain.flows import adjust_credits
-from domain.flows.build_checkpoint import build_checkpoint
-from domain.flows.check_credits import check_credits, unresolved
-from domain.flows.verify_checkpoints import rewritten
-from domain.flows.verify_ledger import Scope, steady, verify, verify_company
+from domain.flows.earn import adjust_credits
+from domain.flows.earn.build_checkpoint import build_checkpoint
+from domain.flows.earn.check_credits import check_credits, unresolved
+from domain.flows.earn.verify_checkpoints import rewritten
+from domain.flows.earn.verify_ledger import Scope, steady, verify, verify_company
 from domain.ids import new_id
 from domain.posting import Move, NewCredit, Posting
 from integrations.ed25519 import LedgerKeys

@@ -21,9 +21,9 @@ from api.runtime import Runtime, app_password, app_url
 from domain import ledger
 from domain.credits import Bucket, Kind
 from domain.errors import Refusal
-from domain.flows import use_credit
-from domain.flows.mature_credit import make_available
-from domain.flows.verify_ledger import verify
+from domain.flows.earn import use_credit
+from domain.flows.earn.mature_credit import make_available
+from domain.flows.earn.verify_ledger import verify
 from domain.ids import new_id
 from domain.posting import Move, NewCredit, Posting
 from tests.conftest import settings_for

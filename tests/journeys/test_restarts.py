@@ -30,7 +30,7 @@ from api.demo import visitor
 from api.demo.visitor import Program
 from api.settings import async_url
 from api.shapes import utc_text
-from domain.flows.verify_ledger import verify
+from domain.flows.earn.verify_ledger import verify
 from tests.processes import Running, folder_for, free_port
 
 pytestmark = pytest.mark.anyio

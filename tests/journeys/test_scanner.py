@@ -21,9 +21,9 @@ from api.clock import Clock
 from api.runtime import Runtime
 from domain.candidate import Candidate
 from domain.consent import Consent
-from domain.flows.open_incident import Report, open_incident
-from domain.flows.provide_package import provide_package
-from domain.flows.withdraw_consent import withdraw
+from domain.flows.consent.withdraw_consent import withdraw
+from domain.flows.office.open_incident import Report, open_incident
+from domain.flows.relay.provide_package import provide_package
 from domain.notice import Mail
 from domain.relay import Relay
 from tests.api.test_candidate_pages import snapshot

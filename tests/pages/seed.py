@@ -15,11 +15,12 @@ from domain.caller import Member
 from domain.candidate import Candidate
 from domain.credits import Bucket, Credit
 from domain.duty import Attestation
-from domain.flows import adjust_credits, agree_terms, dispute_credit, open_account
-from domain.flows.adjust_credits import Wish
-from domain.flows.dispute_credit import Matter
-from domain.flows.sign_in import enter_by_claim
-from domain.flows.use_credit import Opening, reserve, use
+from domain.flows.earn import adjust_credits, agree_terms, dispute_credit
+from domain.flows.earn.adjust_credits import Wish
+from domain.flows.earn.dispute_credit import Matter
+from domain.flows.earn.use_credit import Opening, reserve, use
+from domain.flows.office import open_account
+from domain.flows.office.sign_in import enter_by_claim
 from domain.ids import new_id
 from domain.store import add_once
 from tests.applications import an_application, an_interview, reject

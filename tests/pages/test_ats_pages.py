@@ -22,8 +22,8 @@ from api.runtime import Runtime
 from domain.application import HOLDS, Application
 from domain.ats_secrets import open_secrets
 from domain.delivery import AtsConnection, Delivery
-from domain.flows import open_account
-from domain.flows.change_connection import begin_asking
+from domain.flows.hear.change_connection import begin_asking
+from domain.flows.office import open_account
 from domain.vendor import AtsPoll, VendorWord
 from integrations.ats import ADAPTERS, APIS
 from integrations.ats.setup import SETUPS

@@ -9,8 +9,9 @@ from sqlalchemy import URL
 from api.clock import Clock
 from api.runtime import Runtime
 from domain.consent_text import MOST_AGENCIES
-from domain.flows import join, open_account
-from domain.flows.sign_in import enter_by_claim
+from domain.flows.office import open_account
+from domain.flows.office.sign_in import enter_by_claim
+from domain.flows.ways_in import join
 from domain.join_request import JoinRequest
 from tests.api.test_candidate_pages import told_person
 from tests.applications import mailbox, rows

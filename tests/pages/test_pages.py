@@ -23,8 +23,8 @@ from api.app import create_app
 from api.clock import Clock
 from api.runtime import Runtime
 from domain.duty import PlacementQuestion
-from domain.flows.open_account import token_hash
-from domain.flows.open_candidate_link import new_my_page_link
+from domain.flows.office.open_account import token_hash
+from domain.flows.ways_in.open_candidate_link import new_my_page_link
 from domain.ids import new_id
 from domain.relay import Relay
 from tests.applications import mailbox

@@ -23,12 +23,12 @@ from domain.application import Application
 from domain.candidate import Candidate
 from domain.company import Company
 from domain.feedback_request import FeedbackRequest
-from domain.flows.check_provisions import check_provisions
-from domain.flows.hold import hold
-from domain.flows.open_incident import Report, open_incident
-from domain.flows.open_rights_request import open_request
-from domain.flows.override_source import Allowance, override_source
-from domain.flows.provide_package import provide_package
+from domain.flows.office.check_provisions import check_provisions
+from domain.flows.office.open_incident import Report, open_incident
+from domain.flows.office.override_source import Allowance, override_source
+from domain.flows.person.hold import hold
+from domain.flows.person.open_rights_request import open_request
+from domain.flows.relay.provide_package import provide_package
 from domain.ids import new_id
 from domain.join_request import JoinRequest
 from domain.privacy import PrivacyCheck

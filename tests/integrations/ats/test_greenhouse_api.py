@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.flows.apply_event import _meaning
+from domain.flows.hear.apply_event import _meaning
 from domain.ports import (
     Aside,
     Incoming,

@@ -1,0 +1,1 @@
+"""The person's yes and no as evidence; renewing, withdrawing, acknowledging."""

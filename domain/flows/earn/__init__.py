@@ -1,0 +1,1 @@
+"""Placements and the credits they earn: facts, postings, disputes, statements, proof."""

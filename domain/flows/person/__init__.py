@@ -1,0 +1,1 @@
+"""What is the person's own: proof of who they are, data, files, notes, rights, erasure."""

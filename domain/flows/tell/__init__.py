@@ -1,0 +1,1 @@
+"""What the person must hear and by when: deadlines, notices, feedback, mails."""
