@@ -78,7 +78,10 @@ class Doorway:
             elif _declared(scope) > patience:
                 await problem(413, request=Request(scope))(scope, receive, answer)
             else:
-                await self.app(scope, await _taken_in(receive, limit, patience), answer)
+                body = _limited(receive, limit, patience)
+                # A file of HR's is read by its route, once it knows who sends it.
+                body = body if scope["path"] in _UPLOADS else await _taken_in(body)
+                await self.app(scope, body, answer)
         except Exception as error:
             if status:  # half an answer is out: only breaking off tells the caller so
                 raise
@@ -138,26 +141,46 @@ def _limits(path: str) -> tuple[int, int]:
     return limit, limit
 
 
-async def _taken_in(receive: Receive, limit: int, patience: int) -> Receive:
+def _limited(receive: Receive, limit: int, patience: int) -> Receive:
+    read = 0
+
+    async def inner() -> Message:
+        nonlocal read
+        message = await receive()
+        read += len(message.get("body", b""))
+        if read > limit:
+            while message.get("more_body", False) and read <= patience:
+                message = await receive()
+                read += len(message.get("body", b""))
+            # An HTTPException passes FastAPI's body parsing as what it is.
+            raise HTTPException(413)
+        return message
+
+    return inner
+
+
+async def _taken_in(receive: Receive) -> Receive:
     """The whole body, before anything is opened for it: a slow sender holds no connection of ours.
 
     Routes work in a transaction. One that waited in it for a body would keep it from everybody
     else, and the database ends a transaction that idles: no telephone on a slow line got through.
     """
-    pieces, read = deque([bytearray()]), 0
+    pieces = deque([bytearray()])
     message: Message = {"more_body": True}
-    while message.get("more_body", False) and read <= patience:
-        message = await receive()
-        read += len(message.get("body", b""))
-        if read <= limit:
-            if len(pieces[-1]) >= _PIECE:
-                pieces.append(bytearray())
-            pieces[-1] += message.get("body", b"")
+    refused: HTTPException | None = None
+    while message.get("more_body", False):
+        try:
+            message = await receive()
+        except HTTPException as error:
+            refused = error
+            break
+        if len(pieces[-1]) >= _PIECE:
+            pieces.append(bytearray())
+        pieces[-1] += message.get("body", b"")
 
     async def inner() -> Message:
-        if read > limit:
-            # An HTTPException passes FastAPI's body parsing as what it is.
-            raise HTTPException(413)
+        if refused is not None:
+            raise refused
         if not pieces or message["type"] != "http.request":
             return await receive()
         piece = bytes(pieces.popleft())

@@ -291,7 +291,7 @@ def plain(found):
     """Rows without what differs in every run: ids, sealed bytes, and when it was (a moment ago)."""
     left_out = {
         "id", "candidate_id", "application_id", "profile", "company_id",
-        "created_at", "told_at", "as_of", "applied_at",
+        "created_at", "told_at", "as_of", "applied_at", "review_at",
     }  # fmt: skip
     kept = [{k: v for k, v in one_.model_dump().items() if k not in left_out} for one_ in found]
     return sorted(kept, key=lambda one_: repr(sorted(one_.items())))
@@ -319,6 +319,7 @@ async def test_rows_written_together_are_those_of_the_long_way(runtime, world, m
     await take(runtime, other, content, source_map={"自社HP": "company_site"})
 
     one_by_one = await everything(runtime, other)
+    assert all(who.review_at is not None for who in together["Candidate"])
     for name, found in together.items():
         assert plain(found) == plain(one_by_one[name]), name
     assert {name: len(found) for name, found in together.items()} == {

@@ -51,8 +51,8 @@ async def record_provision(
     `digest` names the content, `file_sha256` the documents that were part of it.
     """
     relay, consent, agency = facts.relay, facts.consent, facts.agency
-    # Whoever had to wait for a renewal's lock hands over on what was given meanwhile.
-    now = max(now, consent.given_at)
+    # Whoever had to wait for a lock, or whose clock is behind, comes after what they waited for.
+    now = max(now, consent.given_at, relay.forwarded_at or now)
     assert facts.text is not None
     row = Provision(
         company_id=relay.company_id, id=new_id("prv"), agency_id=agency.id, relay_id=relay.id,
