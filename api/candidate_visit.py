@@ -24,12 +24,6 @@ from domain.flows.ways_in.open_candidate_link import Opened, agencies_offered, o
 from domain.ports import Tools
 from domain.views.files import kinds_of
 
-NEVER_KEPT = {
-    "cache-control": "no-store",
-    "referrer-policy": "no-referrer",
-    "x-robots-tag": "noindex",
-}
-
 
 async def is_ours(request: Request, settings: Settings, word: str) -> bool:
     """Whether a form was sent from our page, by somebody who has seen its hidden word."""
@@ -104,9 +98,9 @@ class Visit:
         return locale_of(self.request)
 
     def show(self, template: str, status: int = 200, **values: Any) -> Response:
-        """A page of this link, never kept by a browser or a proxy."""
+        """A page of this link."""
         company = self.opened.company
-        made = page(
+        return page(
             self.request,
             f"candidate/{template}.html",
             status=status,
@@ -117,11 +111,10 @@ class Visit:
             slug=company.slug,
             **values,
         )
-        return guarded(made)
 
     def back(self, where: str = "") -> Response:
         """Off to another page of the same link (303: a GET that changes nothing)."""
-        return guarded(RedirectResponse(f"/c/{self.token}{where}", 303))
+        return RedirectResponse(f"/c/{self.token}{where}", 303)
 
     def closed(self) -> Response:
         """A kind page for a link that has served its turn: what happened, what to do now.
@@ -129,7 +122,7 @@ class Visit:
         A link that is good for something else leads there.
         """
         if self._opened is None:
-            return guarded(page(self.request, "candidate/unknown.html", status=404))
+            return page(self.request, "candidate/unknown.html", status=404)
         if self.stands in {"form", "my_page"}:
             return self.back()
         return self.show("closed", 410, why=self.stands)
@@ -177,13 +170,6 @@ class Visit:
         return await vault.profile_of(self.db, self.tools.sealer, self.opened.candidate)
 
 
-def guarded(response: Response) -> Response:
-    """No cache, no referrer, no index: the address itself is a key."""
-    for name, value in NEVER_KEPT.items():
-        response.headers[name] = value
-    return response
-
-
 async def _visit(token: str, request: Request, db: Db, *, tools: Kit, now: Now) -> Visit:
     opened = await open_candidate_link(db, token)
     proven = await second_step.proven(request, db, opened, now)
@@ -217,6 +203,6 @@ def moment_of(moment: datetime, locale: str) -> str:
 
 
 def as_file(content: dict[str, Any], name: str) -> Response:
-    """A document to keep, never kept by a proxy."""
+    """A document to take along."""
     headers = {"content-disposition": f'attachment; filename="{name}"'}
-    return guarded(JSONResponse(content, headers=headers))
+    return JSONResponse(content, headers=headers)

@@ -41,6 +41,9 @@ _HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
+_KEYS = ("/c/", "/join/")
+_NEVER_KEPT = {"cache-control": "no-store", "x-robots-tag": "noindex"}
+"""Where the address itself is a key, refusals and faults are kept by nobody either."""
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _QUIET_ROUTES = frozenset({"/healthz", "/readyz", "/metrics", "/static/{path:path}"})
 _DOOR = "/v1/ats/{provider}/{connection_id}"  # a delivery that was kept is a row; it needs no line
@@ -93,6 +96,8 @@ class Doorway:
         headers["x-request-id"] = scope["relay.request_id"]
         for name, value in {**scope.get("relay.headers", {}), **_HEADERS}.items():
             headers.setdefault(name, value)
+        if scope["path"].startswith(_KEYS):
+            headers.update(_NEVER_KEPT)
         if self.runtime.settings.secure:
             headers["strict-transport-security"] = _HSTS
 

@@ -16,6 +16,8 @@ TYPES = ("pdf", "docx")
 MOST_BYTES = 5 * 1024 * 1024
 SCANS = ("unscanned", "clean", "infected", "failed")
 READERS = ("agency", "candidate", "officer")
+REASONS = ("rights_request", "person_asked", "incident", "legal_claim")
+"""Why an officer may open a file; the person sees which. Nobody browses."""
 SCAN_JOB = "file.scan"
 LINK_LIFE = timedelta(minutes=15)
 """How long a link of a package leads to a file; a new read of the package has a new one."""
@@ -124,6 +126,8 @@ class FileAccess(Row, table=True):
     __tablename__ = "file_access"
     __table_args__ = (
         one_of("reader", READERS),
+        one_of("reason", REASONS),
+        CheckConstraint("(reader = 'officer') = (reason IS NOT NULL)", name="reason_given"),
         CheckConstraint(
             "(reader = 'agency') = (agency_id IS NOT NULL AND relay_id IS NOT NULL)",
             name="agency_named",
@@ -143,4 +147,5 @@ class FileAccess(Row, table=True):
     relay_id: str | None = None
     provision_id: str | None = None
     actor: str
+    reason: str | None = None
     at: datetime = instant()

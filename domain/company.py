@@ -71,6 +71,13 @@ class Company(Row, table=True):
     """When every hand-over is checked next."""
     created_at: datetime = instant()
 
+    def months_to_reapply(self, job_title: str) -> int:
+        """Months from the no until one may apply for this job again; zero: at any time.
+
+        Notice and passport ask here, so that they say the same.
+        """
+        return self.job_reapplication.get(job_title, self.reapplication_months)
+
     @property
     def review_window(self) -> timedelta:
         """How long a rejection waits before the automatic notice may go."""

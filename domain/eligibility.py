@@ -108,8 +108,7 @@ def _failing(
         "guardian_consent_missing": (
             application.applicant_type == "minor" and candidate.guardian_consent_at is None
         ),
-        "opted_out": candidate.opted_out_at is not None
-        or (invitation is not None and invitation.state == "declined"),
+        "opted_out": _wants_no_more(candidate, invitation),
         "data_erased": candidate.erased_at is not None or candidate.profile is None,
         "link_expired": _expired(invitation, now),
     }
@@ -121,6 +120,12 @@ def _of_application(sources: Collection[str], application: Application) -> dict[
         "source_not_allowed": application.source not in sources,
         "applicant_type_not_allowed": application.applicant_type == "high_school",
     }
+
+
+def _wants_no_more(candidate: Candidate, invitation: Invitation | None) -> bool:
+    """No invitations, no hand-overs (個人情報保護法 35), or a no to this very form."""
+    declined = invitation is not None and invitation.state == "declined"
+    return declined or bool(candidate.opted_out_at or candidate.restricted_from)
 
 
 def _expired(invitation: Invitation | None, now: datetime) -> bool:

@@ -26,6 +26,7 @@ class Erasure(Row, table=True):
             ["company_id", "candidate_id"], ["candidate.company_id", "candidate.id"]
         ),
         Index("uq_erasure_key", "company_id", "candidate_id", "key_kind", unique=True),
+        Index("ix_erasure_at", "at"),
     )
 
     company_id: str = Field(primary_key=True)

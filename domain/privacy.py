@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
+from typing import Any
 
 from sqlalchemy import Index
 from sqlmodel import Field
@@ -84,5 +85,22 @@ class PrivacyCheck(Row, table=True):
     finished_at: datetime = instant()
     provisions: int
     uncovered: int
+    consent_events: int = 0
+    """Looked at in the chains of evidence."""
+    broken: int = 0
+    """People whose chain does not fit."""
     findings: list[str] = document(default_factory=list)
-    """Ids of provisions, the first hundred."""
+    """Ids of provisions, files' readings and people with the place in their chain: a hundred."""
+
+
+class PrivacyChange(Row, table=True):
+    """Somebody changed what the company says or does about people's data (append-only)."""
+
+    __tablename__ = "privacy_change"
+
+    company_id: str = Field(primary_key=True, foreign_key="company.id")
+    id: str = Field(primary_key=True)
+    changes: list[dict[str, Any]] = document(default_factory=list)
+    """`name`, and for numbers and switches `before` and `after`; texts may name somebody."""
+    actor: str
+    at: datetime = instant()

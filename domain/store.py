@@ -40,12 +40,17 @@ async def lock(session: AsyncSession, kind: type[R], company_id: str, row_id: st
 async def find(
     session: AsyncSession, kind: type[R], company_id: str, row_id: str, *, for_update: bool = False
 ) -> R | None:
-    """A company's row by id, or nothing."""
+    """A company's row by id, or nothing. Locked, it still may be referred to by new rows.
+
+    No id ever changes: whoever adds a row that names this one need not wait for its writer, and
+    the two never wait for each other.
+    """
     table: Any = kind
     wanted: Select[Any] = select(kind).where(
         col(table.company_id) == company_id, col(table.id) == row_id
     )
     if for_update:
-        wanted = wanted.with_for_update().execution_options(populate_existing=True)
+        locked = wanted.with_for_update(key_share=True)
+        wanted = locked.execution_options(populate_existing=True)
     found: R | None = (await session.scalars(wanted)).first()
     return found

@@ -147,16 +147,31 @@ async def destroy(session: AsyncSession, candidate: Candidate, kind: str, now: d
         session.add(key)
 
 
+def remember(session: AsyncSession, key: SubjectKey | None) -> None:
+    """A key that was read together with its person need not be looked up again."""
+    if key is not None:
+        _kept(session)[key.company_id, key.candidate_id, key.kind] = key
+
+
+def look_again(session: AsyncSession) -> None:
+    """Once a person is locked their keys are read anew: they may have been destroyed meanwhile."""
+    _kept(session).clear()
+
+
 async def _key(session: AsyncSession, candidate: Candidate, kind: str) -> SubjectKey | None:
     """Looked up once in a transaction, however much of the person it seals and opens."""
-    kept: dict[tuple[str, str, str], SubjectKey] = session.info.setdefault("subject_keys", {})
-    place = (candidate.company_id, candidate.id, kind)
+    kept, place = _kept(session), (candidate.company_id, candidate.id, kind)
     if place not in kept:
-        found = await session.get(SubjectKey, place)
+        found = await session.get(SubjectKey, place, populate_existing=True)
         if found is None:
             return None
         kept[place] = found
     return kept[place]
+
+
+def _kept(session: AsyncSession) -> dict[tuple[str, str, str], SubjectKey]:
+    kept: dict[tuple[str, str, str], SubjectKey] = session.info.setdefault("subject_keys", {})
+    return kept
 
 
 def _wrapped(key: SubjectKey | None) -> bytes:

@@ -4,7 +4,9 @@ Neither the name nor the declared type is asked. Refused is what does more than 
 pictures: programs, attached files, content fetched from elsewhere when it is opened.
 """
 
+import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 from xml.parsers import expat
@@ -23,11 +25,23 @@ _ENTRIES = 2_000
 _ALL_BYTES = 50 * 1024 * 1024
 _ELEMENTS = 20_000
 """Parts and links a document may name."""
+_LONGEST_FIELD = 50
+"""Letters that are looked at of what a field does."""
 _RATIO = 100
 """A document is packed to a tenth; what unpacks to a hundred times its size is made to harm."""
 _WORD = "application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"
 _PROGRAMS = ("macroenabled", "vbaproject", "activex", "vbadata")
 _OLE = ("oleobject", "embeddings/")
+_BY_LINK = {
+    "afchunk": "file_attached", "oleobject": "file_attached", "package": "file_attached",
+    "vbaproject": "file_active", "control": "file_active",
+}  # fmt: skip
+"""Why, by the kind of a link to a part, whatever the part is called."""
+_ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*:|//|\\\\", re.IGNORECASE)
+_BY_FIELD = {"dde": "file_active", "ddeauto": "file_active"} | dict.fromkeys(
+    ("database", "import", "include", "includepicture", "includetext", "link", "rd"), "file_linked"
+)
+"""Why, by the first word of a field (ECMA-376 17.16.5): the others show what the document holds."""
 _DETAILS = {
     "file_empty": "the file is empty",
     "file_type_unknown": "only PDF and DOCX are taken",
@@ -134,7 +148,7 @@ def _leads_out(name: str) -> bool:
 def _check_types(parts: dict[str, bytes]) -> None:
     """What the archive says its parts are: one Word document, and nothing that runs."""
     declared = [
-        (attributes.get("PartName", "").lower().removeprefix("/"), attributes["ContentType"])
+        (_part_of(attributes), attributes["ContentType"])
         for attributes in _named(parts["[content_types].xml"], "Override", "Default")
         if "ContentType" in attributes
     ]
@@ -146,39 +160,97 @@ def _check_types(parts: dict[str, bytes]) -> None:
     documents = [part for part, kind in declared if kind == _WORD]
     if len(documents) != 1 or documents[0] not in parts:
         raise _no("file_type_unknown")
+    if any(_is_xml(kind) and not part.endswith((".xml", ".rels")) for part, kind in declared):
+        raise _no("file_unreadable")  # it was not read as what it is
     for name, xml in parts.items():
         if xml and not name.endswith(".rels"):
-            _named(xml)
+            _check_fields(xml)
+
+
+def _part_of(declared: dict[str, str]) -> str:
+    """The part a content type is for, or the ending of all that are of it."""
+    ending = f".{declared.get('Extension', '')}"
+    return declared.get("PartName", ending).lower().removeprefix("/")
+
+
+def _is_xml(kind: str) -> bool:
+    return kind.lower().startswith("application/") and kind.lower().endswith("xml")
 
 
 def _check_links(xml: bytes) -> None:
     """Only what a reader clicks on may lead outside; no other document is taken in when opened."""
     for link in _named(xml, "Relationship"):
-        if link.get("Type", "").lower().endswith("/afchunk"):
-            raise _no("file_attached")
+        kind = link.get("Type", "").rpartition("/")[2].lower()
         outside = link.get("TargetMode", "").lower() == "external"
-        if outside and not link.get("Type", "").endswith("/hyperlink"):
+        outside = outside or _ELSEWHERE.match(link.get("Target", "")) is not None
+        if outside and kind != "hyperlink":
             raise _no("file_linked")
+        if kind in _BY_LINK:
+            raise _no(_BY_LINK[kind])
+
+
+def _check_fields(xml: bytes) -> None:
+    """No field starts a program, or fetches what the document does not hold.
+
+    What a field does may be broken up into pieces, with other fields between them.
+    """
+    said: list[str] = []
+    open_ones: list[str] = []
+    inside = False
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        nonlocal inside
+        inside = name in {"instrText", "delInstrText"}
+        if name == "fldSimple":
+            said.extend(value for key, value in attributes.items() if key.endswith("instr"))
+        kind = next((v for k, v in attributes.items() if k.endswith("fldCharType")), "")
+        if name == "fldChar" and kind == "begin":
+            open_ones.append("")
+        elif name == "fldChar" and kind == "end" and open_ones:
+            said.append(open_ones.pop())
+
+    def text(words: str) -> None:
+        if inside and open_ones:
+            open_ones[-1] = (open_ones[-1] + words).lstrip()[:_LONGEST_FIELD]
+
+    _parsed(xml, start, text)
+    for words in (*said, *open_ones):
+        does = re.match(r"\s*([a-z]+)", words.lower())
+        if does is not None and does[1] in _BY_FIELD:
+            raise _no(_BY_FIELD[does[1]])
 
 
 def _named(xml: bytes, *names: str) -> list[dict[str, str]]:
-    """The attributes of the elements of these names; the part is well-formed, without DOCTYPE."""
+    """The attributes of the elements of these names."""
     found: list[dict[str, str]] = []
-    parser = expat.ParserCreate(namespace_separator=" ")
 
     def start(name: str, attributes: dict[str, str]) -> None:
-        if name.rpartition(" ")[2] in names:
+        if name in names:
             found.append(attributes)
             if len(found) > _ELEMENTS:
                 raise archives.Damaged
 
+    _parsed(xml, start)
+    return found
+
+
+def _parsed(
+    xml: bytes,
+    start: Callable[[str, dict[str, str]], None],
+    text: Callable[[str], None] | None = None,
+) -> None:
+    """Walk a part, elements by their local names: it is well-formed, without DOCTYPE."""
+    parser = expat.ParserCreate(namespace_separator=" ")
+
     def doctype(*_: object) -> None:
         raise archives.Damaged
 
-    parser.StartElementHandler = start
+    parser.StartElementHandler = lambda name, told: start(name.rpartition(" ")[2], told)
     parser.StartDoctypeDeclHandler = doctype
+    parser.buffer_text = True
+    if text is not None:
+        parser.CharacterDataHandler = text
     try:
         parser.Parse(xml, True)
     except (expat.ExpatError, archives.Damaged):
         raise _no("file_unreadable") from None
-    return found

@@ -9,6 +9,13 @@ import io
 import resource
 import sys
 
+_ELSEWHERE = {"/F", "/Ref"}
+"""Keys of a stream whose content lies in another file."""
+_BY_ITSELF = {"/OpenAction", "/AA"}
+"""Keys of what is done without a click."""
+_EVENTS = ["/E", "/X", "/D", "/U", "/Fo", "/Bl", "/PO", "/PC", "/PV", "/PI",
+           "/O", "/C", "/K", "/F", "/V", "/WC", "/WS", "/DS", "/WP", "/DP"]  # fmt: skip
+"""When an action is done by itself (ISO 32000-1, 12.6.3)."""
 _MEGABYTES = 512
 _SECONDS = 5
 _PAGES = 60
@@ -18,13 +25,15 @@ _REFUSED = (
     ("file_attached", {"/EF", "/EmbeddedFile", "/EmbeddedFiles"}, {"/EmbeddedFile", "/GoToE"}),
     (
         "file_active",
-        {"/JS", "/JavaScript", "/XFA", "/RichMediaContent"},
-        {"/JavaScript", "/Launch", "/ImportData", "/SubmitForm"},
+        {"/JS", "/JavaScript", "/XFA", "/RichMediaContent", "/OnInstantiate"},
+        {"/JavaScript", "/Launch", "/ImportData", "/SubmitForm", "/Rendition", "/Movie", "/Sound"},
     ),
     # Opens another document, from anywhere the reader's machine can reach.
-    ("file_linked", set[str](), {"/GoToR"}),
+    ("file_linked", set[str](), {"/GoToR", "/URL"}),
 )
-"""Why, by the keys that say so, and by the kinds (`/S`, `/Type`)."""
+"""Why, by the keys that say so, and by the kinds."""
+_KINDS = ("/S", "/Type", "/FS")
+"""Keys that name a kind: of an action, of an object, of the place where a file lies."""
 
 
 def _bounded() -> None:
@@ -50,9 +59,11 @@ def found_in(content: bytes) -> str:
             pages = len(document.pages)
             if not 1 <= pages <= _PAGES:
                 return "file_too_long" if pages else "file_unreadable"
-            for one in document.objects:
+            for one in (document.trailer, *document.objects):
                 if (code := _seen(one, 0)) is not None:
                     return code
+            if any("duplicated key" in told for told in document.get_warnings()):
+                return "file_unreadable"  # every reader takes another of the two
     except pikepdf.PasswordError:
         return "file_protected"
     except (pikepdf.PdfError, pikepdf.ForeignObjectError, ValueError, TypeError, RuntimeError):
@@ -68,10 +79,14 @@ def _seen(value, depth: int) -> str | None:  # type: ignore[no-untyped-def]  # n
         return "file_unreadable"
     if isinstance(value, pikepdf.Dictionary | pikepdf.Stream):
         keys = set(value.keys())
-        named = {str(value.get(key)) for key in ("/S", "/Type") if _is_name(value.get(key))}
+        named = {str(value.get(key)) for key in _KINDS if _is_name(value.get(key))}
         for code, by_key, by_kind in _REFUSED:
             if keys & by_key or named & by_kind:
                 return code
+        if isinstance(value, pikepdf.Stream) and keys & _ELSEWHERE:
+            return "file_linked"
+        if any(_opens_page(value.get(key), 0) for key in keys & _BY_ITSELF):
+            return "file_linked"
         inner = [value.get(key) for key in keys]
     elif isinstance(value, pikepdf.Array):
         inner = list(value)
@@ -82,6 +97,23 @@ def _seen(value, depth: int) -> str | None:  # type: ignore[no-untyped-def]  # n
         if direct and (why := _seen(one, depth + 1)) is not None:
             return why
     return None
+
+
+def _opens_page(value, depth: int) -> bool:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    """Whether an action, one of several, or one that follows it, opens a page of the web."""
+    import pikepdf  # noqa: PLC0415
+
+    if depth > _DEPTH:
+        return True
+    if isinstance(value, pikepdf.Array):
+        return any(_opens_page(one, depth + 1) for one in value)
+    if not isinstance(value, pikepdf.Dictionary):
+        return False
+    if value.get("/S") == pikepdf.Name.URI:
+        return True
+    # An action leads on by `/Next`; a list of actions by event has other keys, and no `/S`.
+    inner = [value.get("/Next")] if "/S" in value else [value.get(key) for key in _EVENTS]
+    return any(_opens_page(one, depth + 1) for one in inner)
 
 
 def _is_name(value: object) -> bool:

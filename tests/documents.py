@@ -82,6 +82,33 @@ ACTIVE_PDFS: dict[str, tuple[dict[str, Any], str]] = {
         {"/OpenAction": Dictionary(S=Name.GoToR, F=String("\\\\a.example\\x.pdf"))},
         "file_linked",
     ),
+    "opens a page when opened": (
+        {"/OpenAction": Dictionary(S=Name.URI, URI=String("https://a.example"))},
+        "file_linked",
+    ),
+    "opens a page when closed": (
+        {
+            "/AA": Dictionary(
+                WC=Dictionary(
+                    S=Name.GoTo,
+                    Next=Array([Dictionary(S=Name.URI, URI=String("https://a.example"))]),
+                )
+            )
+        },
+        "file_linked",
+    ),
+    "reads in another document": (
+        {"/Threads": Array([Dictionary(F=Dictionary(FS=Name.URL, F=String("https://a.example")))])},
+        "file_linked",
+    ),
+    "plays something": (
+        {"/OpenAction": Dictionary(S=Name.Rendition, OP=0)},
+        "file_active",
+    ),
+    "a scene with a script": (
+        {"/Scene": Dictionary(Type=Name("/3D"), OnInstantiate=String("x"))},
+        "file_active",
+    ),
     "attached file": (
         {"/Names": Dictionary(EmbeddedFiles=Dictionary(Names=Array([])))},
         "file_attached",

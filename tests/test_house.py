@@ -50,7 +50,8 @@ APPEND_ONLY = {
     "agreement_version", "ats_event", "consent_event", "consent_text", "consent_text_end",
     "credit_date_change", "erasure", "file_access", "hold_clearance", "incident_event",
     "ledger_checkpoint", "ledger_checkpoint_head", "ledger_entry", "ledger_tx",
-    "ledger_verification", "privacy_check", "register_export", "relay_event", "source_override",
+    "ledger_verification", "privacy_change", "privacy_check", "register_export", "relay_event",
+    "source_override",
 }  # fmt: skip
 
 OPEN_DOORS = {"/v1/ats/{provider}/{connection_id}": "the vendor signs the delivery"}

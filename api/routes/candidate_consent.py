@@ -11,7 +11,7 @@ from fastapi.responses import Response
 from api import candidate_form
 from api.candidate_form import Sent
 from api.candidate_sections import section
-from api.candidate_visit import Link, Visit, guarded
+from api.candidate_visit import Link, Visit
 from api.deps import Process
 from api.receipt_pdf import Lang, laid_out
 from domain import consent_text, data_items
@@ -116,7 +116,7 @@ async def _receipt(visit: Visit) -> dict[str, Any]:
 
 def _file(content: bytes, media: str, name: str) -> Response:
     headers = {"content-disposition": f'attachment; filename="{name}"'}
-    return guarded(Response(content, media_type=media, headers=headers))
+    return Response(content, media_type=media, headers=headers)
 
 
 async def _asked(visit: Visit) -> list[tuple[Agency, Consent]]:

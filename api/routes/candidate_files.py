@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 
 from api import uploads
 from api.candidate_sections import section
-from api.candidate_visit import Link, Visit, guarded, moment_of
+from api.candidate_visit import Link, Visit, moment_of
 from api.deps import Process
 from api.errors import status_of
 from api.rate_limit import RateLimiter
@@ -108,7 +108,7 @@ async def take_along(visit: Link, file_id: FileId) -> Response:
     if content is None:
         raise Gone(code="file_removed")
     shown = await held(visit.db, visit.tools.sealer, visit.opened.candidate, file, content)
-    return guarded(as_attachment(shown))
+    return as_attachment(shown)
 
 
 @section("files", 40, proven=True)
@@ -128,6 +128,7 @@ async def readers_part(visit: Visit) -> dict[str, Any] | None:
             {
                 "kind": data_items.label(one.kind, visit.locale),
                 "reader": one.reader,
+                "reason": one.reason,
                 "agency": one.agency if visit.locale == "ja" else one.agency_en,
                 "at": moment_of(one.at, visit.locale),
             }

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Request
 from fastapi.responses import RedirectResponse, Response
 
-from api.candidate_visit import guarded, is_ours
+from api.candidate_visit import is_ours
 from api.deps import Db, Kit, Now, Process
 from api.masked import masked
 from api.pages import locale_of, page
@@ -35,9 +35,9 @@ class _Visit:
         return self.sealer.blind("form", asked.link.id).hex()
 
     def show(self, asked: Asked, status: int = 200, *, unsure: bool = False) -> Response:
-        """The question, or what became of it; never kept by a browser or a proxy."""
+        """The question, or what became of it."""
         locale = locale_of(self.request)
-        made = page(
+        return page(
             self.request,
             "candidate/started.html",
             status=status,
@@ -55,15 +55,14 @@ class _Visit:
                 for one in asked.questions
             ],
         )
-        return guarded(made)
 
     def unknown(self) -> Response:
         """One neutral answer for every link we never gave out."""
-        return guarded(page(self.request, "candidate/unknown.html", status=404))
+        return page(self.request, "candidate/unknown.html", status=404)
 
     def back(self) -> Response:
         """Off to the page (303: a GET that changes nothing)."""
-        return guarded(RedirectResponse(f"/c/{self.token}/started", 303))
+        return RedirectResponse(f"/c/{self.token}/started", 303)
 
 
 async def _visit(token: Token, request: Request, db: Db, *, tools: Kit, now: Now) -> _Visit:

@@ -19,11 +19,13 @@ from api.privacy_room import HOME, Done, Officer, sent, show, to
 from api.register_out import MEDIA, register_file
 from api.rooms import day as a_day
 from api.rooms import people as names_of_people
+from api.routes.candidate_files import as_attachment
 from api.routes.dashboard import ApplicationId, Before, Refilled, names_of
 from api.session import SignedIn
 from domain.application import Application
 from domain.business_days import local_day
 from domain.candidate import Candidate
+from domain.candidate_file import REASONS
 from domain.company import Company
 from domain.consent_text import headings, said
 from domain.errors import Gone, NotFound
@@ -31,6 +33,7 @@ from domain.flows.consent import record_guardian as guardians
 from domain.flows.consent.append_consent_event import surviving
 from domain.flows.consent.record_paper_consent import Paper, paper_statement, record_paper_consent
 from domain.flows.office import override_source as sources
+from domain.flows.office import open_file as files
 from domain.flows.office.export_register import MOST_LINES, export_register
 from domain.flows.person.hold import is_held
 from domain.guardian import METHODS, GuardianConsent
@@ -40,6 +43,7 @@ from domain.incident import due_days
 from domain.ports import Tools
 from domain.sources import allowed_sources, overrides_of
 from domain.store import find
+from domain.views.files import accesses_of, files_of
 from domain.views.ledger_lists import counterparts
 from domain.views.people import person_named
 from domain.views.privacy import exports_of, open_incidents, waiting
@@ -49,6 +53,7 @@ from domain.views.rights import requests_of
 router = APIRouter(prefix="/dashboard/privacy", include_in_schema=False)
 
 CandidateId = Annotated[str, Path(pattern=pattern("cnd"))]
+FileId = Annotated[str, Path(pattern=pattern("fil"))]
 GuardianId = Annotated[str, Path(pattern=pattern("grd"))]
 Wording = Annotated[Literal["ja", "en"], Query()]
 DayText = Annotated[str, Query(pattern=r"^[0-9-]{0,10}$")]
@@ -204,7 +209,7 @@ async def one_person(
     *, candidate_id: CandidateId, request: Request, person: Officer, db: Db, tools: Kit,
     done: Done = "",
 ) -> Response:  # fmt: skip
-    """One person: guardian's consent, and what was handed over."""
+    """One person: their documents, guardian's consent, and what was handed over."""
     return await _person(request, person, db, tools, candidate_id, done=done)
 
 
@@ -241,7 +246,10 @@ async def revoke_guardian(
     """The guardian takes it back: what stood on it ends."""
     company_id = person.company_id or ""
     row = await find(db, GuardianConsent, company_id, guardian_id)
-    if row is None or row.candidate_id != candidate_id:
+    if row is None:
+        raise NotFound
+    owner = await db.get_one(Candidate, (company_id, row.candidate_id))
+    if candidate_id not in {owner.id, (await surviving(db, owner)).id}:
         raise NotFound
     form = await sent(request, "revoke", "revoke", "sure")
     if form.values["sure"] != "yes":
@@ -251,6 +259,28 @@ async def revoke_guardian(
         db, tools, company_id, guardian_id, actor=person.member_id, now=now
     )
     return to(f"/people/{candidate_id}", "guardian_revoked")
+
+
+@router.post("/people/{candidate_id}/files/{file_id}")
+async def open_file(
+    *, candidate_id: CandidateId, file_id: FileId, request: Request, person: Officer, db: Db,
+    tools: Kit, now: Now,
+) -> Response:  # fmt: skip
+    """A document of the person, for a reason; the person sees who opened it, when and why."""
+    form = await sent(request, "file", f"reason-{file_id}", "reason")
+    try:
+        await form.run(
+            db,
+            lambda: files.open_file(
+                db, tools, person.company_id or "", candidate_id, file_id,
+                reason=form.values["reason"], actor=person.member_id, now=now,
+            ),
+        )  # fmt: skip
+    except Gone as refusal:
+        form.refuse(refusal.code, status_of(refusal))
+    if form.refilled is None:
+        return as_attachment(form.result)
+    return await _person(request, person, db, tools, candidate_id, again=form.refilled)
 
 
 @router.get("/people/{candidate_id}/paper/{application_id}")
@@ -365,25 +395,28 @@ async def _person(
     standing = await guardians.guardian_of(db, candidate)
     wish = Wish(date(2000, 1, 1), date(2199, 12, 31), candidate_id=candidate_id)
     names = await names_of(db, tools, company_id, applications)
+    readings = await accesses_of(db, candidate)
     return show(
         request, "person", again, done=done,
+        files=await files_of(db, tools.sealer, candidate), reasons=REASONS, readings=readings,
+        readers=await names_of_people(db, tools.sealer, [one.actor for one in readings]),
         candidate=candidate, applications=applications, methods=METHODS,
         name=names.get(candidate_id),
         minor=any(one.applicant_type == "minor" for one in applications),
-        standing=standing, guardian=await _facts(db, tools, candidate, standing),
+        standing=standing, guardian=await _facts(db, tools, standing),
         rows=await provision_register(db, company_id, wish),
         requests=await requests_of(db, candidate), held=await is_held(db, candidate),
     )  # fmt: skip
 
 
 async def _facts(
-    db: AsyncSession, tools: Tools, candidate: Candidate, row: GuardianConsent | None
+    db: AsyncSession, tools: Tools, row: GuardianConsent | None
 ) -> guardians.Guardian | None:
     """What was noted of a guardian; nothing once the record's key is gone."""
     if row is None:
         return None
     try:
-        return await guardians.guardian_facts(db, tools.sealer, candidate, row)
+        return await guardians.guardian_facts(db, tools.sealer, row)
     except Gone:
         return None
 

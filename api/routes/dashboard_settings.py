@@ -7,8 +7,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.deps import Db, Now
+from api.deps import Db, Kit, Now
 from api.privacy_room import Done, Officer, PrivacyForm, sent, show
+from api.rooms import people as names_of_people
 from api.rooms import whole
 from api.routes.dashboard import Refilled
 from api.session import SignedIn
@@ -23,7 +24,9 @@ from domain.flows.office.change_privacy_settings import (
     check,
     shortens,
 )
+from domain.ports import Tools
 from domain.retention import DEFAULTS
+from domain.views.privacy import changes_of
 
 router = APIRouter(prefix="/dashboard/settings/privacy", include_in_schema=False)
 
@@ -41,29 +44,31 @@ _FIELDS = (
 
 
 @router.get("")
-async def read_settings(*, request: Request, person: Officer, db: Db, done: Done = "") -> Response:
-    """What stands on the forms and in the notices, and how long data is kept."""
-    return await _page(request, person, db, done=done)
+async def read_settings(
+    *, request: Request, person: Officer, db: Db, tools: Kit, done: Done = ""
+) -> Response:
+    """What stands on the forms and in the notices, how long data is kept, and who said so."""
+    return await _page(request, person, db, tools, done=done)
 
 
 @router.post("")
-async def change(*, request: Request, person: Officer, db: Db, now: Now) -> Response:
+async def change(*, request: Request, person: Officer, db: Db, tools: Kit, now: Now) -> Response:
     """Change it. What was consented to before keeps its words."""
     form = await sent(request, "settings", "settings-privacy_officer", *_FIELDS)
     wish = _wish(form)
     if wish is not None:
         try:
             async with db.begin_nested():
-                await _take_over(db, person.company_id or "", wish, form, now)
+                await _take_over(db, person, wish, form, now)
         except Invalid as refusal:
             form.refuse_at(f"settings-{refusal.detail}", refusal.code)
     if form.refilled is None:
         return RedirectResponse("/dashboard/settings/privacy?done=settings_kept", 303)
-    return await _page(request, person, db, again=form.refilled)
+    return await _page(request, person, db, tools, again=form.refilled)
 
 
 async def _page(
-    request: Request, person: SignedIn, db: AsyncSession, *,
+    request: Request, person: SignedIn, db: AsyncSession, tools: Tools, *,
     done: str = "", again: Refilled | None = None,
 ) -> Response:  # fmt: skip
     company = await db.get_one(Company, person.company_id)
@@ -76,22 +81,25 @@ async def _page(
     }
     values = again.values if again else {}
     ticked = values.get("settings.feedback_requests") == "yes" if again else None
+    changes = await changes_of(db, company.id)
     return show(
         request, "settings", again, done=done,
+        changes=changes,
+        names=await names_of_people(db, tools.sealer, [one.actor for one in changes]),
         start=start, texts=TEXTS, rules=RULES, longest=LONGEST, most=MOST_MONTHS,
         feedback=company.feedback_requests if ticked is None else ticked,
     )  # fmt: skip
 
 
 async def _take_over(
-    db: AsyncSession, company_id: str, wish: Settings, form: PrivacyForm, now: datetime
+    db: AsyncSession, person: SignedIn, wish: Settings, form: PrivacyForm, now: datetime
 ) -> None:
     """Shorter times erase people: that is said, and confirmed, before it is taken over."""
     check(wish)
-    company = await db.get_one(Company, company_id)
+    company = await db.get_one(Company, person.company_id)
     if form.values["sure"] != "yes" and shortens(company, wish):
         raise Invalid("sure", code="shorter_unsure")
-    await change_privacy_settings(db, company_id, wish, now)
+    await change_privacy_settings(db, company.id, wish, actor=person.member_id, now=now)
 
 
 def _wish(form: PrivacyForm) -> Settings | None:

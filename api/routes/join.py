@@ -10,7 +10,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import session
 from api.candidate_form import clean
-from api.candidate_visit import guarded
 from api.deps import Db, Kit, Now, Process
 from api.pages import locale_of, page
 from api.rate_limit import RateLimiter
@@ -42,14 +41,12 @@ class Asked:
         return locale_of(self.request)
 
     def show(self, template: str, status: int = 200, **values: Any) -> Response:
-        """A page of this link, never kept by a browser or a proxy."""
+        """A page of this link."""
         company = self.company
-        return guarded(
-            page(
-                self.request, f"candidate/{template}.html", status=status,
-                company=named(company, self.locale), privacy_contact=company.privacy_contact,
-                slug=company.slug, **values,
-            )
+        return page(
+            self.request, f"candidate/{template}.html", status=status,
+            company=named(company, self.locale), privacy_contact=company.privacy_contact,
+            slug=company.slug, **values,
         )  # fmt: skip
 
     def over(self) -> Response:
@@ -126,7 +123,7 @@ async def prove(
     except (Conflict, Gone):
         return at.over()
     if url is not None:
-        return guarded(RedirectResponse(url.removeprefix(tools.public_url), 303))
+        return RedirectResponse(url.removeprefix(tools.public_url), 303)
     return at.show("join_held", **_blank(token))
 
 
@@ -158,4 +155,4 @@ def _count(request: Request) -> None:
 
 
 def _unknown(request: Request) -> Response:
-    return guarded(page(request, "candidate/unknown.html", status=404))
+    return page(request, "candidate/unknown.html", status=404)

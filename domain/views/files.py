@@ -15,7 +15,8 @@ from domain.ports import Sealer
 from domain.store import find
 
 _ACCESSES = text("""
-SELECT f.file_id, c.kind, f.reader, a.name AS agency, a.name_en AS agency_en, f.at
+SELECT f.file_id, c.kind, f.reader, a.name AS agency, a.name_en AS agency_en, f.reason, f.actor,
+       f.at
 FROM file_access f
 JOIN candidate_file c ON c.company_id = f.company_id AND c.id = f.file_id
 LEFT JOIN agency a ON a.id = f.agency_id
@@ -28,13 +29,18 @@ ORDER BY f.at DESC, f.id DESC
 
 @dataclass(frozen=True)
 class Access:
-    """Somebody opened a file: which one, who, when. `agency` is empty for anybody else."""
+    """Somebody opened a file: which one, who, when. `agency` is empty for anybody else.
+
+    `reason` is an officer's; `actor` is for the company's own people.
+    """
 
     file_id: str
     kind: str
     reader: str
     agency: str
     agency_en: str
+    reason: str | None
+    actor: str
     at: datetime
 
 
@@ -57,7 +63,7 @@ async def accesses_of(session: AsyncSession, candidate: Candidate) -> list[Acces
     return [
         Access(
             row.file_id, row.kind, row.reader, row.agency or "",
-            row.agency_en or row.agency or "", row.at,
+            row.agency_en or row.agency or "", row.reason, row.actor, row.at,
         )
         for row in rows
     ]  # fmt: skip

@@ -228,7 +228,7 @@ WITH told AS ({_TOLD}), person AS (
       coalesce(c.allowed_sources ? a.source, false) AND a.outcome = 'rejected'
       AND a.applicant_type <> 'high_school'
       AND (a.applicant_type <> 'minor' OR k.guardian_consent_at IS NOT NULL)
-      AND k.opted_out_at IS NULL AND k.erased_at IS NULL
+      AND k.opted_out_at IS NULL AND k.restricted_from IS NULL AND k.erased_at IS NULL
     ) AS eligible,
     EXISTS (
       SELECT FROM consent_event e

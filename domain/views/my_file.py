@@ -14,7 +14,7 @@ from domain.company import Company
 from domain.ports import Sealer
 from domain.views.consent_receipt import plain, receipt, written
 from domain.views.feedback_requests import feedback_of_person
-from domain.views.files import accesses_of, files_of
+from domain.views.files import Access, accesses_of, files_of
 from domain.views.my_data import Held, my_data
 from domain.views.passport import passport
 from domain.views.reflection import reflections_of
@@ -90,7 +90,7 @@ async def my_file(
         ],
         "reflections": [plain(one) for one in await reflections_of(session, sealer, candidate)],
         "files": [_held_file(one) for one in await files_of(session, sealer, candidate)],
-        "file_reads": [plain(vars(one)) for one in await accesses_of(session, candidate)],
+        "file_reads": [_reading(one) for one in await accesses_of(session, candidate)],
         "recipients": [_recipient(one) for one in held],
         "receipt": await receipt(session, company, candidate, now),
     }
@@ -132,6 +132,13 @@ def _held_file(file: HeldFile) -> dict[str, Any]:
     """A document without its content: that is downloaded by itself."""
     facts = plain(vars(file))
     del facts["content"]
+    return facts
+
+
+def _reading(one: Access) -> dict[str, Any]:
+    """Somebody opened a document. Which member of the company's staff it was is not theirs."""
+    facts = plain(vars(one))
+    del facts["actor"]
     return facts
 
 

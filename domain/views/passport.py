@@ -4,7 +4,7 @@ import calendar
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import text
+from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain.business_days import local_day
@@ -43,16 +43,22 @@ class Stamp:
 
 
 async def passport(session: AsyncSession, company: Company, candidate: Candidate) -> list[Stamp]:
-    """Every application whose no was told, newest first."""
+    """Every job whose no was told, newest first; of several noes to one job the last counts.
+
+    Jobs without a title may be different ones: each has a stamp of its own.
+    """
     values = {"company": company.id, "candidate": candidate.id}
     rows = (await session.execute(_TOLD, values)).mappings().all()
+    last: dict[str, RowMapping] = {}
+    for row in rows:
+        last.setdefault(row["job_title"] or row["application_id"], row)
     return [_stamp(company, row["application_id"], row["job_title"], row["told_at"])
-            for row in rows]  # fmt: skip
+            for row in last.values()]  # fmt: skip
 
 
 def again_from(company: Company, job_title: str, told_on: date) -> date:
     """The day that many months later; where the month has no such day, its last."""
-    months = company.job_reapplication.get(job_title, company.reapplication_months)
+    months = company.months_to_reapply(job_title)
     month = told_on.month - 1 + months
     year, month = told_on.year + month // _MONTHS, month % _MONTHS + 1
     return date(year, month, min(told_on.day, calendar.monthrange(year, month)[1]))

@@ -12,7 +12,7 @@ from domain.access import as_system
 from domain.business_days import local_day
 from domain.company import Company
 from domain.incident import Incident
-from domain.privacy import PrivacyCheck, RegisterExport
+from domain.privacy import PrivacyChange, PrivacyCheck, RegisterExport
 
 UNCOVERED_FACT = "uncovered_provisions:"
 """With the company's id behind it; the row is there only while something is uncovered."""
@@ -127,6 +127,16 @@ async def exports_of(
     wanted = select(RegisterExport).where(col(RegisterExport.company_id) == company_id)
     return (
         await session.scalars(wanted.order_by(col(RegisterExport.id).desc()).limit(limit))
+    ).all()
+
+
+async def changes_of(
+    session: AsyncSession, company_id: str, *, limit: int = 20
+) -> Sequence[PrivacyChange]:
+    """Who changed the settings, newest first."""
+    wanted = select(PrivacyChange).where(col(PrivacyChange.company_id) == company_id)
+    return (
+        await session.scalars(wanted.order_by(col(PrivacyChange.id).desc()).limit(limit))
     ).all()
 
 

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from sqlalchemy import func
+from sqlalchemy import func, or_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from domain import vault
+from domain.candidate import Candidate
 from domain.duty import first_moment
 from domain.ports import Masked, Sealer
 from domain.relay import Provision
@@ -20,7 +21,10 @@ PAGE = 50
 
 @dataclass(frozen=True)
 class Wish:
-    """Which lines: hand-overs of these days in Japan, of one agency, about one person."""
+    """Which lines: hand-overs of these days in Japan, of one agency, about one person.
+
+    Records merged into the person's are the same person.
+    """
 
     first: date
     last: date
@@ -78,5 +82,10 @@ def _of(company_id: str, wish: Wish) -> list[Any]:
     if wish.agency_id is not None:
         rules.append(col(Provision.agency_id) == wish.agency_id)
     if wish.candidate_id is not None:
-        rules.append(col(Provision.candidate_id) == wish.candidate_id)
+        same = or_(
+            col(Candidate.id) == wish.candidate_id,
+            col(Candidate.merged_into_id) == wish.candidate_id,
+        )
+        theirs = select(Candidate.id).where(col(Candidate.company_id) == company_id, same)
+        rules.append(col(Provision.candidate_id).in_(theirs))
     return rules

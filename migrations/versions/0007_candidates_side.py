@@ -19,6 +19,7 @@ OF_COMPANY = (
     "incident_event",
     "join_request",
     "legal_hold",
+    "privacy_change",
     "privacy_check",
     "reflection",
     "register_export",
@@ -30,6 +31,7 @@ APPEND_ONLY = (
     "erasure",
     "file_access",
     "incident_event",
+    "privacy_change",
     "privacy_check",
     "register_export",
     "source_override",
@@ -43,6 +45,7 @@ NEW_TABLES = (
     "consent_text_end",
     "incident",
     "join_request",
+    "privacy_change",
     "privacy_check",
     "register_export",
     "source_override",
@@ -70,6 +73,19 @@ BEGIN
     RAISE EXCEPTION 'a provision record is only extended' USING ERRCODE = 'restrict_violation';
   END IF;
   RETURN NEW;
+END $$
+"""
+# Many people open a link in the hour of their no: whose it is and for whom we work is one round trip.
+WORK_FOR_LINK = f"""
+CREATE FUNCTION relay_work_for_link(hashed bytea) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  tenant text;
+BEGIN
+  SET LOCAL ROLE {tenancy.SYSTEM};  -- reads across tenants, and only what migrations name
+  SELECT l.company_id INTO tenant FROM public.candidate_link l WHERE l.token_hash = hashed;
+  RESET ROLE;
+  PERFORM set_config('relay.company_id', coalesce(tenant, ''), true), set_config('relay.agency_id', '', true);
+  RETURN tenant;
 END $$
 """
 
@@ -106,7 +122,14 @@ def guards() -> list[str]:
         f"GRANT SELECT (company_id, id, review_at, erased_at) ON candidate TO {tenancy.SYSTEM}",
         f"CREATE POLICY system_reads ON subject_key FOR SELECT TO {tenancy.SYSTEM} USING (true)",
         f"GRANT SELECT (company_id, candidate_id, kind, destroy_on) ON subject_key TO {tenancy.SYSTEM}",
+        # Operators' machines: numbers and times, nobody's id.
+        f"CREATE POLICY system_reads ON erasure FOR SELECT TO {tenancy.SYSTEM} USING (true)",
+        f"GRANT SELECT (key_kind, rule, at) ON erasure TO {tenancy.SYSTEM}",
+        f"CREATE POLICY system_reads ON privacy_check FOR SELECT TO {tenancy.SYSTEM} USING (true)",
+        "GRANT SELECT (company_id, id, finished_at, uncovered, broken) ON privacy_check"
+        f" TO {tenancy.SYSTEM}",
         f"GRANT UPDATE (use_until) ON provision TO {tenancy.APP}",
+        WORK_FOR_LINK,
         ONLY_EXTENDED,
         "CREATE TRIGGER provision_only_extends BEFORE UPDATE ON provision"
         " FOR EACH ROW EXECUTE FUNCTION relay_provision_only_extends()",
@@ -328,6 +351,18 @@ def tables() -> None:
     )
     op.create_index("uq_join_request_token_hash", "join_request", ["token_hash"], unique=True)
     op.create_table(
+        "privacy_change",
+        sa.Column("company_id", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("changes", JSONB(), nullable=False),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["company_id"], ["company.id"], name=op.f("fk_privacy_change_company_id_company")
+        ),
+        sa.PrimaryKeyConstraint("company_id", "id", name=op.f("pk_privacy_change")),
+    )
+    op.create_table(
         "privacy_check",
         sa.Column("company_id", sa.Text(), nullable=False),
         sa.Column("id", sa.Text(), nullable=False),
@@ -335,6 +370,8 @@ def tables() -> None:
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("provisions", sa.Integer(), nullable=False),
         sa.Column("uncovered", sa.Integer(), nullable=False),
+        sa.Column("consent_events", sa.Integer(), nullable=False),
+        sa.Column("broken", sa.Integer(), nullable=False),
         sa.Column("findings", JSONB(), nullable=False),
         sa.ForeignKeyConstraint(
             ["company_id"], ["company.id"], name=op.f("fk_privacy_check_company_id_company")
@@ -479,6 +516,7 @@ def tables() -> None:
         ),
         sa.PrimaryKeyConstraint("company_id", "id", name=op.f("pk_erasure")),
     )
+    op.create_index("ix_erasure_at", "erasure", ["at"], unique=False)
     op.create_index(
         "uq_erasure_key", "erasure", ["company_id", "candidate_id", "key_kind"], unique=True
     )
@@ -716,7 +754,16 @@ def tables() -> None:
         sa.Column("relay_id", sa.Text(), nullable=True),
         sa.Column("provision_id", sa.Text(), nullable=True),
         sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=True),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint(
+            "reason IN ('rights_request', 'person_asked', 'incident', 'legal_claim')",
+            name=op.f("ck_file_access_reason_known"),
+        ),
+        sa.CheckConstraint(
+            "(reader = 'officer') = (reason IS NOT NULL)",
+            name=op.f("ck_file_access_reason_given"),
+        ),
         sa.CheckConstraint(
             "(reader = 'agency') = (agency_id IS NOT NULL AND relay_id IS NOT NULL)",
             name=op.f("ck_file_access_agency_named"),
@@ -770,6 +817,7 @@ def downgrade() -> None:
     for trigger in ("only_extends", "no_delete", "no_truncate"):
         op.execute(f"DROP TRIGGER provision_{trigger} ON provision")
     op.execute("DROP FUNCTION relay_provision_only_extends()")
+    op.execute("DROP FUNCTION relay_work_for_link(bytea)")
     op.execute(f"REVOKE UPDATE (use_until) ON provision FROM {tenancy.APP}")
     op.execute(
         f"REVOKE SELECT (company_id, id, review_at, erased_at) ON candidate FROM {tenancy.SYSTEM}"

@@ -6,10 +6,13 @@ import pytest
 from pypdf import PdfReader
 
 from domain import vault
+from domain.application import Application
 from domain.candidate import Candidate
+from domain.company import Company
 from domain.consent import Consent, ConsentText
 from domain.contact import dialled
 from domain.flows.hear.keep_settings import keep_language
+from domain.ids import new_id
 from domain.relay import Relay
 from tests.applications import an_application, mailbox, one, reject, rows
 from tests.conftest import api_client, forward
@@ -235,6 +238,57 @@ async def test_the_passport_says_when_and_for_what(runtime, client, world, clock
     assert "同じ職種には、2026年12月2日(水)から再び応募できます" in page.text
     assert "ほかの職種には、いつでも応募できます" in page.text
     assert "同じ職種に、いつでも再び応募できます" in later.text
+
+
+@pytest.mark.parametrize(
+    ("months", "told", "shown"),
+    [
+        (12, "再応募について: 12か月後以降、または別の職種", "2027年6月2日(水)から再び応募できます"),
+        (0, "再応募について: 同じ職種、別の職種のいずれも、いつでも", "いつでも再び応募できます"),
+    ],
+)
+async def test_the_notice_and_the_passport_say_the_same(  # noqa: PLR0917
+    runtime, client, world, clock, months, told, shown
+):
+    async with runtime.database.transaction(company_id=world.company.id) as db:
+        company = await db.get_one(Company, world.company.id)
+        company.job_reapplication = {"法人営業": months}
+        db.add(company)
+    application = await an_application(runtime, world, profile=dict(PROFILE), job_title="法人営業")
+    await reject(runtime, application)
+    forward(clock, hours=3)
+    await work(runtime)
+    (notice,) = await mailbox(runtime, world.company.id, PROFILE["email"])
+    visitor = await at_own_page(client, Person(runtime, world, application, ""))
+    await visitor.prove()
+    page = await visitor.get()
+
+    assert told in notice["text"]
+    assert shown in page.text
+
+
+async def test_of_two_noes_to_one_job_the_last_counts(runtime, client, world, clock):
+    first = await an_application(runtime, world, profile=dict(PROFILE), job_title="法人営業")
+    await reject(runtime, first)
+    forward(clock, hours=3)
+    await work(runtime)
+    forward(clock, days=190)
+    again = Application(
+        company_id=world.company.id, id=new_id("app"), external_id="A-again",
+        candidate_id=first.candidate_id, job_title="法人営業", source="company_site",
+        outcome_at=clock(), created_at=clock(),
+    )  # fmt: skip
+    async with runtime.database.transaction(company_id=world.company.id) as db:
+        db.add(again)
+    await reject(runtime, again)
+    forward(clock, hours=3)
+    await work(runtime)
+    visitor = await at_own_page(client, Person(runtime, world, first, ""))
+    await visitor.prove()
+    page = await visitor.get()
+
+    assert page.text.count("選考の結果をお伝えした日") == 1
+    assert "同じ職種には、2027年6月9日(水)から再び応募できます" in page.text
 
 
 async def test_everything_can_be_taken_along(visitor, person, clock):

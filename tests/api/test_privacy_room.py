@@ -20,7 +20,7 @@ from domain.flows.office.set_cross_border import set_cross_border
 from domain.flows.person.open_rights_request import open_request
 from domain.guardian import GuardianConsent
 from domain.incident import Incident, IncidentEvent
-from domain.privacy import SourceOverride
+from domain.privacy import PrivacyChange, SourceOverride
 from domain.relay import StopNotice
 from domain.sources import allowed_sources
 from tests.api.test_provision_register import Desk, an_officer, read
@@ -199,7 +199,7 @@ async def test_what_was_noted_of_a_guardian_is_opened_again(runtime, world, cloc
     async with runtime.database.transaction(company_id=company_id) as db:
         candidate = await db.get_one(Candidate, (company_id, application.candidate_id))
         row = await guardian_of(db, candidate)
-        opened = await guardian_facts(db, runtime.tools.sealer, candidate, row)
+        opened = await guardian_facts(db, runtime.tools.sealer, row)
 
     assert opened == said
     assert repr(opened) == "Guardian(•••)"
@@ -356,6 +356,38 @@ async def test_the_settings_are_kept_and_shown_again(runtime, world, officer):
     assert 'value="総務部長"' in page.text
     assert "法人営業 = 12" in page.text
     assert re.search(r'name="feedback_requests" value="yes" checked', page.text)
+
+
+async def test_who_changed_the_settings_is_kept_and_shown(runtime, world, officer):
+    here = "/dashboard/settings/privacy"
+    untouched = await officer.get(here)
+    await officer.post(here, **SETTINGS)
+    await officer.post(here, **SETTINGS)
+    fewer = {**SETTINGS, "reapplication_months": "2", "privacy_officer": "試験 花子"}
+    del fewer["feedback_requests"]
+    await officer.post(here, **fewer)
+    page = await officer.get(here)
+    first, second = sorted(
+        await rows(runtime, world.company.id, PrivacyChange), key=lambda one: one.id
+    )
+
+    assert "変更の記録はありません" in untouched.text
+    assert first.changes == [
+        {"name": "privacy_officer"}, {"name": "privacy_contact"}, {"name": "processors"},
+        {"name": "processors_en"}, {"name": "retention_months", "before": 6, "after": 12},
+        {"name": "feedback_requests", "before": False, "after": True},
+        {"name": "reapplication_months", "before": 6, "after": 3},
+        {"name": "consent_days", "before": 30, "after": 45}, {"name": "jobs"},
+    ]  # fmt: skip
+    assert second.changes == [
+        {"name": "privacy_officer"}, {"name": "feedback_requests", "before": True, "after": False},
+        {"name": "reapplication_months", "before": 3, "after": 2},
+    ]  # fmt: skip
+    assert first.actor == second.actor
+    assert first.actor.startswith("mbr_")
+    assert "応募情報の保存期間(月): 6 → 12" in page.text
+    assert "受け付ける: 受け付けない" in page.text
+    assert page.text.index("3 → 2") < page.text.index("6 → 12")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,9 @@ from sqlalchemy import select
 from api.clock import Clock
 from api.runtime import Runtime
 from domain import consent_text
+from domain.application import Application
 from domain.candidate import Candidate
+from domain.company import Company
 from domain.consent import Consent, ConsentEvent, broken_at
 from domain.errors import Refusal
 from domain.flows.consent.join_consents import join_consents
@@ -21,13 +23,17 @@ from domain.flows.consent.keep_consent import Answer
 from domain.flows.consent.record_consent import give
 from domain.flows.consent.renew_consent import renew
 from domain.flows.consent.withdraw_consent import withdraw
+from domain.flows.hear.apply_event import Said, apply_event
 from domain.flows.office.check_provisions import check_provisions
 from domain.flows.person.change_person import delete, merge
 from domain.flows.person.keep_file import keep_file
+from domain.flows.relay.ask_gate import ask_gate
 from domain.flows.relay.forward_relay import forward_relay
 from domain.flows.relay.provide_file import provide_file, refs_for
 from domain.flows.relay.provide_package import provide_package
 from domain.flows.relay.spread_correction import spread_correction
+from domain.flows.ways_in.open_candidate_link import new_my_page_link
+from domain.ids import new_id
 from domain.relay import FeedItem, Provision, Relay, StopNotice
 from domain.store import lock
 from tests.applications import one, rows
@@ -188,9 +194,11 @@ class Contest:
         """All items are given; the relay is due, or has gone out as well."""
         process = self.processes[0]
         async with self.there(process) as db:
+            candidate = await self.candidate(db)
+            candidate.external_id = self.person.application.external_id
             await keep_file(
-                db, process.tools, await self.candidate(db), "resume_file", pdf(),
-                name="a.pdf", now=process.clock(),
+                db, process.tools, candidate, "resume_file", pdf(), name="a.pdf",
+                now=process.clock(),
             )  # fmt: skip
         await self.say(give, ALL, process)
         forward(process.clock, minutes=31)
@@ -222,6 +230,19 @@ class Contest:
         async with self.there(process) as db:
             candidate = await self.candidate(db)
             await delete(db, process.tools, candidate, process.clock(), rule="request")
+
+    async def is_deleted(self, process):
+        """By the ATS, which knows the person by a number."""
+        now = process.clock()
+        event = {
+            "type": "candidate.deleted", "dedupe_key": new_id("k"), "occurred_at": now.isoformat(),
+            "candidate": {"external_id": self.person.application.external_id}, "deletion": None,
+            "rejection": None, "interview": None, "holds": [],
+        }  # fmt: skip
+        async with self.there(process) as db:
+            company = await db.get_one(Company, self.company_id)
+            said = Said(event, now, "standard-webhooks")
+            await apply_event(db, process.tools, company, said, now)
 
     async def gives_all_again(self, process):
         await self.say(renew, ALL, process)
@@ -269,7 +290,7 @@ class Contest:
         return [one for one in ended if one is not None and not isinstance(one, Refusal)]
 
 
-@pytest.mark.parametrize("ends", ["withdraws", "is_erased", "gives_less"])
+@pytest.mark.parametrize("ends", ["withdraws", "is_erased", "is_deleted", "gives_less"])
 async def test_an_end_is_before_a_hand_over_or_after_it_and_never_between(
     processes, owner, world, ends
 ):
@@ -307,7 +328,7 @@ async def test_an_end_is_before_a_hand_over_or_after_it_and_never_between(
             assert refused.value.code == "not_found"
         else:
             assert [stop.kind for stop in stops] == (
-                [{"withdraws": "withdrawn", "is_erased": "erased"}[ends]] if provisions else []
+                ["withdrawn" if ends == "withdraws" else "erased"] if provisions else []
             )
             for process in processes:
                 with pytest.raises(Refusal):
@@ -316,6 +337,39 @@ async def test_an_end_is_before_a_hand_over_or_after_it_and_never_between(
                     await contest.opens(process)
 
     assert seen["handed over"] > 0
+
+
+async def waits(owner):
+    """Until somebody waits for a lock."""
+    while not await owner.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("step", ["reads", "goes_out"])
+async def test_a_deletion_that_comes_in_the_midst_of_a_hand_over_waits_for_its_end(
+    processes, owner, world, step
+):
+    """Neither waits for the other: application, person, consent, in this order on both sides."""
+    first, second = processes
+    contest = Contest(processes, await invited(first, world, external_id="A-1"), random.Random(0))  # noqa: S311
+    await contest.begin(forwarded=step == "reads")
+    async with asyncio.TaskGroup() as group, contest.there(first) as db:
+        if step == "reads":
+            await ask_gate(db, contest.relay, first.clock())
+        else:
+            await db.execute(select(Application.id).with_for_update(read=True, key_share=True))
+        group.create_task(contest.is_deleted(second))
+        await asyncio.wait_for(waits(owner), 10)
+        if step == "reads":
+            await new_my_page_link(db, first.tools, await contest.candidate(db), first.clock())
+        else:
+            await forward_relay(
+                db, first.tools, contest.company_id, contest.relay.id, first.clock()
+            )
+
+    relay = await one(first, contest.company_id, Relay)
+    assert (relay.state, relay.forwarded_at is None) == ("withdrawn", False)
+    assert (await contest.person.reload()).erased_at is not None
 
 
 async def test_whoever_waited_for_a_lock_stands_in_the_order_of_the_locks(processes, owner, world):

@@ -48,3 +48,17 @@ async def test_a_chain_cut_off_at_its_end_is_found(runtime, database_url):
     )
 
     assert found.broken == [f"{person}, {found.events + 1}"]
+
+
+async def test_a_head_taken_away_does_not_hide_its_chain(runtime, database_url):
+    found, person = await _told(
+        runtime, database_url, "UPDATE candidate SET consent_seq = 0, consent_head = ''"
+    )
+
+    assert found.broken == [f"{person}, {found.events + 1}"]
+
+
+async def test_a_chain_taken_away_leaves_its_head(runtime, database_url):
+    found, person = await _told(runtime, database_url, "DELETE FROM consent_event")
+
+    assert (found.broken, found.events) == ([f"{person}, 1"], 0)

@@ -7,7 +7,9 @@ import sys
 import zipfile
 from pathlib import Path
 
+import pikepdf
 import pytest
+from pikepdf import Dictionary, Name, String
 
 from domain.errors import Invalid
 from integrations.files import DocumentReader
@@ -65,6 +67,51 @@ async def test_a_pdf_that_does_something_is_not_taken(name):
     assert await refused(pdf(more=more)) == code
 
 
+def streamed(**facts):
+    """A PDF that holds a stream with these facts."""
+    document, made = pikepdf.new(), io.BytesIO()
+    document.add_blank_page()
+    document.Root["/Own"] = document.make_stream(b"", **facts)
+    document.save(made)
+    return made.getvalue()
+
+
+def written(catalogue, *, in_trailer=False):
+    """A PDF by hand: libraries do not write what is in here."""
+    root, more = ("3 0 R", f"3 0 obj {catalogue} endobj") if not in_trailer else (catalogue, "")
+    return (
+        f"%PDF-1.7\n{more}\n1 0 obj <</Type/Pages/Count 1/Kids[2 0 R]>> endobj\n"
+        "2 0 obj <</Type/Page/Parent 1 0 R/MediaBox[0 0 595 842]>> endobj\n"
+        f"trailer <</Size 4/Root {root}>>\n%%EOF\n"
+    ).encode()
+
+
+SCRIPT = "/OpenAction<</S/JavaScript/JS(app.alert\\(1\\))>>"
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (streamed(F=String("https://a.example/x")), "file_linked"),
+        (streamed(Ref=Dictionary(F=String("//a.example/x.pdf"), Page=0)), "file_linked"),
+        (written(f"<</Type/Catalog/Pages 1 0 R{SCRIPT}>>", in_trailer=True), "file_active"),
+        # Which of the two counts is every reader's own opinion.
+        (written(f"<</Type/Catalog/Pages 1 0 R{SCRIPT}/OpenAction[2 0 R/Fit]>>"),
+         "file_unreadable"),
+    ],
+    ids=["stream elsewhere", "page elsewhere", "catalogue in the trailer", "said twice"],
+)  # fmt: skip
+async def test_a_pdf_that_hides_what_it_does_is_not_taken(content, code):
+    assert await refused(content) == code
+
+
+async def test_a_pdf_by_hand_that_does_nothing_is_taken():
+    link = Dictionary(S=Name.URI, URI=String("https://portfolio.example"))
+
+    assert await DocumentReader().check(written("<</Type/Catalog/Pages 1 0 R>>")) == "pdf"
+    assert await DocumentReader().check(pdf(more={"/Link": Dictionary(A=link)})) == "pdf"
+
+
 async def test_a_pdf_with_a_password_or_without_end_is_not_taken():
     assert await refused(locked_pdf(user="secret")) == "file_protected"
     assert await refused(locked_pdf()) == "file_protected"
@@ -104,6 +151,27 @@ def test_the_process_that_looks_into_a_pdf_may_take_and_write_little():
     assert done.stdout == "(5, 5)\n"
 
 
+W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
+BY_ENDING = (
+    '<Default Extension="foo" ContentType='
+    '"application/vnd.openxmlformats-officedocument.wordprocessingml.header+xml"/>'
+)
+
+
+def in_word(paragraph):
+    return f"<w:document {W}><w:body><w:p>{paragraph}</w:p></w:body></w:document>"
+
+
+def field(*parts):
+    """A field of Word; what it does may be broken up, and hold other fields."""
+    mark = '<w:r><w:fldChar w:fldCharType="{}"/></w:r>'
+    said = (
+        part if part.startswith("<") else f"<w:r><w:instrText>{part}</w:instrText></w:r>"
+        for part in parts
+    )  # fmt: skip
+    return f"{mark.format('begin')}{''.join(said)}{mark.format('end')}"
+
+
 @pytest.mark.parametrize(
     ("content", "code"),
     [
@@ -119,6 +187,20 @@ def test_the_process_that_looks_into_a_pdf_may_take_and_write_little():
             docx(links=(("aFChunk", "chunk.rtf", False),), more={"word/chunk.rtf": b"{}"}),
             "file_attached",
         ),
+        (docx(links=(("oleObject", "media/a.dat", False),)), "file_attached"),
+        (docx(links=(("package", "media/a.dat", False),)), "file_attached"),
+        (docx(links=(("vbaProject", "media/a.dat", False),)), "file_active"),
+        (docx(links=(("control", "media/a.dat", False),)), "file_active"),
+        (docx(links=(("image", "https://a.example/pixel.png", False),)), "file_linked"),
+        (docx(links=(("image", "\\\\a.example\\pixel.png", False),)), "file_linked"),
+        (docx(part="word/other.bin", more={"word/other.bin": b"<!DOCTYPE a>"}), "file_unreadable"),
+        (docx(declared=BY_ENDING, more={"word/header.foo": b"<!DOCTYPE a>"}), "file_unreadable"),
+        (docx(body=in_word(field(' ddeauto c:\\x.exe "/k calc"'))), "file_active"),
+        (docx(body=in_word(field("DD", "EAUTO x y"))), "file_active"),
+        (docx(body=in_word(field("QUOTE ", field("DDE x y"), " a"))), "file_active"),
+        (docx(body=in_word('<w:fldSimple w:instr=" DDE x y"/>')), "file_active"),
+        (docx(body=in_word(field('INCLUDEPICTURE "https://a.example/p.png"'))), "file_linked"),
+        (docx(body=in_word('<w:fldSimple w:instr="INCLUDETEXT x"/>')), "file_linked"),
         (docx(part="word/other.xml"), "file_type_unknown"),
         (docx(kind="application/xml"), "file_type_unknown"),
         (docx(body="<w:document>"), "file_unreadable"),
@@ -135,7 +217,7 @@ def test_the_process_that_looks_into_a_pdf_may_take_and_write_little():
         (docx(more={"word/zeros.bin": bytes(40 * 1024 * 1024)}), "file_too_large"),
         (docx(more={"word/zeros.xml": bytes(40 * 1024 * 1024)}), "file_too_large"),
     ],
-    ids=range(21),
+    ids=range(35),
 )
 async def test_a_word_document_that_is_more_than_one_is_not_taken(content, code):
     assert await refused(content) == code
@@ -145,6 +227,14 @@ async def test_links_for_the_reader_to_click_on_are_no_harm():
     links = (("hyperlink", "https://portfolio.example", True), ("styles", "styles.xml", False))
 
     assert await DocumentReader().check(docx(links=links)) == "docx"
+
+
+async def test_fields_that_only_number_date_and_decorate_are_no_harm():
+    fields = (field("PAGE"), field("DATE \\@ yyyy"), field('HYPERLINK "https://portfolio.example"'),
+              field("EQ \\* jc2 \\o(\\s\\up 9(さとう),佐藤)"), field("REF ", field("SEQ a")), field(""),
+              '<w:fldSimple w:instr=""/>', "<w:r><w:t>DDE と LINK を習得</w:t></w:r>")  # fmt: skip
+
+    assert await DocumentReader().check(docx(body=in_word("".join(fields)))) == "docx"
 
 
 async def test_an_archive_that_lies_about_its_sizes_is_counted():

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
+from domain import vault
 from domain.candidate import Candidate
 from domain.consent import FORM, PURPOSE, ConsentEvent
 from domain.ids import new_id
@@ -46,7 +47,9 @@ async def lock_candidate(session: AsyncSession, company_id: str, candidate_id: s
         .with_for_update(key_share=True)
         .execution_options(populate_existing=True)
     )
-    return (await session.scalars(wanted)).one()
+    candidate = (await session.scalars(wanted)).one()
+    vault.look_again(session)
+    return candidate
 
 
 async def surviving(session: AsyncSession, candidate: Candidate) -> Candidate:

@@ -27,9 +27,9 @@ from domain.consent_text import Statement
 from domain.errors import Invalid
 from domain.flows.consent.append_consent_event import append
 from domain.flows.consent.carry_out_consent import carry_out
+from domain.flows.consent.record_guardian import guardian_of
 from domain.flows.consent.withdraw_consent import after_last_read
 from domain.flows.ways_in.open_candidate_link import Opened
-from domain.guardian import GuardianConsent
 from domain.ids import new_id
 from domain.invitation import Invitation
 from domain.ports import Holidays, Tools
@@ -194,18 +194,10 @@ async def consent_with(
     return (await session.scalars(wanted)).first()
 
 
-async def guardian_consent(session: AsyncSession, candidate: Candidate) -> str | None:
-    """The guardian's word a minor's consent rests on; null for whoever needs none."""
-    wanted = (
-        select(GuardianConsent.id)
-        .where(
-            col(GuardianConsent.company_id) == candidate.company_id,
-            col(GuardianConsent.candidate_id) == candidate.id,
-            col(GuardianConsent.revoked_at).is_(None),
-        )
-        .order_by(col(GuardianConsent.id).desc())
-    )
-    return (await session.scalars(wanted)).first()
+async def rest_on_guardian(session: AsyncSession, case: Case) -> None:
+    """A minor's consent names the guardian's word it rests on; nothing for whoever needs none."""
+    guardian = await guardian_of(session, case.candidate)
+    case.evidence["guardian_consent_id"] = guardian.id if guardian is not None else None
 
 
 async def recorded(session: AsyncSession, candidate: Candidate, submission_id: str) -> bool:

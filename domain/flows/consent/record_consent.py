@@ -22,9 +22,9 @@ from domain.flows.consent.keep_consent import (
     Case,
     case_of,
     check_choices,
-    guardian_consent,
     keep_consent,
     recorded,
+    rest_on_guardian,
 )
 from domain.flows.consent.mail_receipt import mail_receipt
 from domain.flows.hear.leave_note import note_for_vendor
@@ -141,7 +141,7 @@ async def _still_eligible(session: AsyncSession, tools: Tools, case: Case, now: 
     failing = failing_now(sources, case.application, case.candidate, born, today)
     if failing:
         raise Gone(", ".join(failing), code="not_eligible")
-    case.evidence["guardian_consent_id"] = await guardian_consent(session, case.candidate)
+    await rest_on_guardian(session, case)
 
 
 def _hand_over_again(session: AsyncSession, candidate: Candidate) -> None:

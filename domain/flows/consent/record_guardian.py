@@ -9,8 +9,8 @@ from sqlmodel import col, select
 from domain import vault
 from domain.candidate import Candidate
 from domain.errors import Conflict, Invalid, NotFound
-from domain.flows.consent.append_consent_event import lock_candidate
-from domain.flows.consent.withdraw_consent import withdraw
+from domain.flows.consent.append_consent_event import lock_candidate, surviving
+from domain.flows.consent.withdraw_consent import records_of, withdraw
 from domain.guardian import METHODS, GuardianConsent
 from domain.ids import new_id
 from domain.ports import Masked, Sealer, Tools
@@ -49,7 +49,7 @@ async def record_guardian(
     said = (guardian.name, guardian.relation, guardian.document)
     if not all(1 <= len(one) <= LONGEST for one in said):
         raise Invalid("name, relation and place of the document", code="guardian_incomplete")
-    candidate = await _person(session, company_id, candidate_id)
+    candidate = await surviving(session, await _person(session, company_id, candidate_id))
     if await guardian_of(session, candidate) is not None:
         raise Conflict("a guardian's consent stands already", code="guardian_recorded")
     row = GuardianConsent(
@@ -85,26 +85,29 @@ async def revoke_guardian(
     if row.revoked_at is not None:
         return []
     row.revoked_at, row.revoked_by = now, actor
-    candidate.guardian_consent_at = None
-    session.add_all([row, candidate])
+    person = await surviving(session, candidate)
+    candidate.guardian_consent_at = person.guardian_consent_at = None
+    session.add_all([row, candidate, person])
     await session.flush()
-    return await withdraw(session, tools, candidate, None, now, channel="guardian")
+    return await withdraw(session, tools, person, None, now, channel="guardian")
 
 
 async def guardian_of(session: AsyncSession, candidate: Candidate) -> GuardianConsent | None:
-    """The guardian's consent that stands for a person."""
+    """The guardian's consent that stands for a person, under whichever of their merged records."""
     wanted = select(GuardianConsent).where(
         col(GuardianConsent.company_id) == candidate.company_id,
-        col(GuardianConsent.candidate_id) == candidate.id,
+        col(GuardianConsent.candidate_id).in_(await records_of(session, candidate)),
         col(GuardianConsent.revoked_at).is_(None),
     )
-    return (await session.scalars(wanted)).first()
+    newest = wanted.order_by(col(GuardianConsent.id).desc()).limit(1)
+    return (await session.scalars(newest)).first()
 
 
 async def guardian_facts(
-    session: AsyncSession, sealer: Sealer, candidate: Candidate, row: GuardianConsent
+    session: AsyncSession, sealer: Sealer, row: GuardianConsent
 ) -> Guardian:
     """What was noted of it, for the officer. Raises `Gone` once the record's time has passed."""
+    candidate = await session.get_one(Candidate, (row.company_id, row.candidate_id))
     opened = await vault.unseal(
         session, sealer, candidate, "record", row.sealed, about=f"guardian:{row.id}"
     )

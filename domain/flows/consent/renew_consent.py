@@ -20,9 +20,9 @@ from domain.flows.consent.keep_consent import (
     case_of,
     check_choices,
     consent_with,
-    guardian_consent,
     keep_consent,
     recorded,
+    rest_on_guardian,
 )
 from domain.flows.consent.mail_receipt import mail_receipt
 from domain.flows.consent.withdraw_consent import consents_of
@@ -96,7 +96,7 @@ async def renew(
     case = await case_of(
         session, tools, opened, candidate, statement=statement, answer=answer, now=now
     )
-    case.evidence["guardian_consent_id"] = await guardian_consent(session, candidate)
+    await rest_on_guardian(session, case)
     given = [
         await keep_consent(
             session, tools, case, agency_id, data_items.in_order(items),

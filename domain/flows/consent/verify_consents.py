@@ -1,7 +1,9 @@
 """Recompute the evidence: every person's chain of consent events, and the head it ends in."""
 
 from dataclasses import dataclass, field
+from itertools import groupby
 
+from sqlalchemy import and_, exists, or_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
@@ -24,14 +26,13 @@ class Evidence:
 async def verify_consents(session: AsyncSession, company_id: str) -> Evidence:
     """Check the chains of one company's candidates; the transaction works for that company."""
     found, after = Evidence(), ""
-    while page := await _people(session, company_id, after):
-        for candidate in page:
-            events = await _events(session, candidate)
+    while page := await _chains(session, company_id, after):
+        for candidate, events in page:
             found.people, found.events = found.people + 1, found.events + len(events)
             place = broken_at(events) or _missing_end(candidate, events)
             if place is not None:
                 found.broken.append(f"{candidate.id}, {place}")
-        after = page[-1].id
+        after = page[-1][0].id
         session.expunge_all()
     return found
 
@@ -44,18 +45,37 @@ def _missing_end(candidate: Candidate, events: list[ConsentEvent]) -> int | None
     return None if whole else len(events) + 1
 
 
-async def _people(session: AsyncSession, company_id: str, after: str) -> list[Candidate]:
-    wanted = select(Candidate).where(
-        col(Candidate.company_id) == company_id,
-        col(Candidate.id) > after,
-        col(Candidate.consent_seq) > 0,
+async def _chains(
+    session: AsyncSession, company_id: str, after: str
+) -> list[tuple[Candidate, list[ConsentEvent]]]:
+    """The next people with their events, in one statement: whoever adds to a chain meanwhile
+    leaves us its head and its end from the same moment.
+    """
+    theirs = and_(
+        col(ConsentEvent.company_id) == col(Candidate.company_id),
+        col(ConsentEvent.candidate_id) == col(Candidate.id),
     )
-    return list((await session.scalars(wanted.order_by(col(Candidate.id)).limit(_PAGE))).all())
-
-
-async def _events(session: AsyncSession, candidate: Candidate) -> list[ConsentEvent]:
-    wanted = select(ConsentEvent).where(
-        col(ConsentEvent.company_id) == candidate.company_id,
-        col(ConsentEvent.candidate_id) == candidate.id,
+    people = (
+        select(Candidate.id)
+        .where(
+            col(Candidate.company_id) == company_id,
+            col(Candidate.id) > after,
+            # A head that was taken away does not hide its chain.
+            or_(col(Candidate.consent_seq) > 0, exists().where(theirs)),
+        )
+        .order_by(col(Candidate.id))
+        .limit(_PAGE)
     )
-    return list((await session.scalars(wanted.order_by(col(ConsentEvent.seq)))).all())
+    wanted = (
+        select(Candidate, ConsentEvent)
+        .outerjoin(ConsentEvent, theirs)
+        .where(col(Candidate.company_id) == company_id, col(Candidate.id).in_(people))
+        .order_by(col(Candidate.id), col(ConsentEvent.seq))
+        # What the transaction has seen before is read again: heads and ends of one moment.
+        .execution_options(populate_existing=True)
+    )
+    rows = (await session.execute(wanted)).all()
+    return [
+        (candidate, [event for _, event in group if event is not None])
+        for candidate, group in groupby(rows, key=lambda row: row[0])
+    ]

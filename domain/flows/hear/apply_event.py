@@ -228,7 +228,7 @@ async def _joined(
             col(Candidate.erased_at).is_(None),
         )
         .order_by(col(Candidate.id))
-        .with_for_update(of=Candidate)
+        .with_for_update(of=Candidate, key_share=True)
     )
     found = (await session.scalars(wanted)).unique().all() if numbers else []
     for nameless in found:

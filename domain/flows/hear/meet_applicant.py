@@ -14,12 +14,13 @@ from domain.application import NEVER, OF_PERSON, Application, mapped_source
 from domain.candidate import Candidate
 from domain.company import Company
 from domain.contact import phone_number
+from domain.flows.consent.append_consent_event import lock_candidate
 from domain.flows.person.change_person import merge
 from domain.flows.relay.spread_correction import ask_to_spread
 from domain.ids import new_id
 from domain.ports import Tools
 from domain.retention import first_look
-from domain.store import add_once, find
+from domain.store import add_once
 
 if TYPE_CHECKING:
     from domain.flows.hear.apply_event import Said
@@ -69,7 +70,7 @@ async def known_application(
             col(Application.connection_id) == connection_id,
             col(Application.external_id) == external_id,
         )
-        .with_for_update()
+        .with_for_update(key_share=True)
         .execution_options(populate_existing=True)
     )
     return (await session.scalars(wanted)).first()
@@ -86,10 +87,10 @@ async def known_person(
         col(Candidate.connection_id) == connection_id,
         col(Candidate.external_id) == external_id,
     )
-    locked = wanted.with_for_update().execution_options(populate_existing=True)
+    locked = wanted.with_for_update(key_share=True).execution_options(populate_existing=True)
     found: Candidate | None = (await session.scalars(locked)).first()
     while found is not None and found.merged_into_id is not None:
-        found = await find(session, Candidate, company_id, found.merged_into_id, for_update=True)
+        found = await lock_candidate(session, company_id, found.merged_into_id)
     return found
 
 
@@ -115,7 +116,7 @@ async def person_under(
     )  # fmt: skip
     if await add_once(session, fresh):
         await vault.make_keys(session, tools.sealer, fresh)
-        return await session.get_one(Candidate, (company_id, fresh.id), with_for_update=True)
+        return await lock_candidate(session, company_id, fresh.id)
     found = await known_person(session, company_id, connection_id, external_id)
     assert found is not None
     return found
@@ -209,8 +210,7 @@ async def _candidate_of(
 
     What was noted without the number is the same person's: it is merged, or erasure would miss it.
     """
-    there = await find(session, Candidate, company.id, application.candidate_id, for_update=True)
-    assert there is not None
+    there = await lock_candidate(session, company.id, application.candidate_id)
     told = said.event["candidate"]
     if told is None or told["external_id"] is None or there.external_id == told["external_id"]:
         return there

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -13,6 +14,8 @@ from domain.candidate import Candidate
 from domain.company import Company
 from domain.consent_text import FORBIDDEN
 from domain.errors import Invalid
+from domain.ids import new_id
+from domain.privacy import PrivacyChange
 from domain.retention import look_on, rules_of
 
 TEXTS = ("privacy_officer", "privacy_contact", "processors", "processors_en")
@@ -40,9 +43,9 @@ class Settings:
 
 
 async def change_privacy_settings(
-    session: AsyncSession, company_id: str, wish: Settings, now: datetime
+    session: AsyncSession, company_id: str, wish: Settings, *, actor: str, now: datetime
 ) -> Company:
-    """Take them over. What was consented to before keeps the words it was given under.
+    """Take them over, and keep who did. What was consented to before keeps its words.
 
     Other times to keep data hold for everybody from the next night on; until then a slip can be
     put right. Raises `Invalid`: `text_missing`, `reward_offered`, `months_invalid`,
@@ -51,6 +54,7 @@ async def change_privacy_settings(
     check(wish)
     wanted = select(Company).where(col(Company.id) == company_id).with_for_update()
     company = (await session.scalars(wanted)).one()
+    before = _told(company)
     if rules_of(wish.retention, wish.retention_months) != _rules(company):
         await _look_again(session, company_id, now)
     for name in (*TEXTS, "retention_months", "feedback_requests", "reapplication_months"):
@@ -58,6 +62,13 @@ async def change_privacy_settings(
     company.retention = dict(wish.retention)
     company.job_reapplication = dict(wish.job_reapplication)
     session.add(company)
+    changes = _changes(before, _told(company))
+    if changes:
+        session.add(
+            PrivacyChange(
+                company_id=company_id, id=new_id("pch"), changes=changes, actor=actor, at=now
+            )
+        )
     await session.flush()
     return company
 
@@ -70,6 +81,26 @@ def shortens(company: Company, wish: Settings) -> bool:
     before = _rules(company)
     after = rules_of(wish.retention, wish.retention_months)
     return any(after[rule] < kept for rule, kept in before.items())
+
+
+def _told(company: Company) -> dict[str, Any]:
+    """Everything that is decided here, by its name."""
+    rules = _rules(company)
+    del rules["application_months"]  # it is `retention_months`
+    names = (*TEXTS, "retention_months", "feedback_requests", "reapplication_months")
+    others = {name: getattr(company, name) for name in names}
+    return {**others, **rules, "jobs": dict(company.job_reapplication)}
+
+
+def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What is different. Numbers and switches are kept; texts may name somebody, and are not."""
+    changed = [name for name in after if after[name] != before[name]]
+    return [
+        {"name": name, "before": before[name], "after": after[name]}
+        if isinstance(after[name], int)
+        else {"name": name}
+        for name in changed
+    ]
 
 
 def _rules(company: Company) -> dict[str, int]:

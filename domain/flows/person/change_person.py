@@ -37,7 +37,8 @@ async def delete(
     """Nothing goes out any more, nothing is owed any more, and the person's data is erased.
 
     Records merged into this person are the same person. Gives the certificate; null: erased
-    before, or a legal hold stands, and then only what goes out and what is owed has ended.
+    before, or a legal hold stands. Then nothing is done with the data but keeping it, until the
+    hold is released and `retain.review` looks again.
     """
     made: Erasure | None = None
     for one in [candidate, *await _absorbed(session, candidate)]:
@@ -47,6 +48,10 @@ async def delete(
         if one.erased_at is None:
             certificate = await erase(session, tools, one, rule=rule, actor=actor, now=now)
             made = made or certificate
+            if certificate is None:  # held
+                one.restricted_from, one.restricted_at = "all", one.restricted_at or now
+                session.add(one)
+    await session.flush()
     return made
 
 
@@ -113,6 +118,8 @@ async def _hand_over(
     await _reseal_files(session, tools, other, kept)
     if other.restricted_from is not None and kept.restricted_from != "all":
         kept.restricted_from, kept.restricted_at = other.restricted_from, other.restricted_at
+    kept.opted_out_at = kept.opted_out_at or other.opted_out_at
+    kept.guardian_consent_at = kept.guardian_consent_at or other.guardian_consent_at
     kept.review_at, other.review_at = kept.review_at or other.review_at, None
     session.add_all([kept, other])
     for table in (Application, Invitation, CandidateLink, Notice):
@@ -260,7 +267,7 @@ async def _absorbed(session: AsyncSession, candidate: Candidate) -> list[Candida
         col(Candidate.company_id) == candidate.company_id,
         col(Candidate.merged_into_id) == candidate.id,
     )
-    return list((await session.scalars(wanted.with_for_update())).all())
+    return list((await session.scalars(wanted.with_for_update(key_share=True))).all())
 
 
 async def _applications(session: AsyncSession, candidate: Candidate) -> list[str]:

@@ -151,13 +151,6 @@ async def plan_record_end(
     return last
 
 
-async def start_erasure(
-    session: AsyncSession, tools: Tools, candidate: Candidate, now: datetime
-) -> None:
-    """Erase because the company's own system deleted the person. Twice is the same as once."""
-    await erase(session, tools, candidate, rule="ats", actor="system", now=now)
-
-
 async def _call_off(session: AsyncSession, candidate: Candidate, now: datetime) -> None:
     """Nothing more goes out about the person's applications."""
     applications = select(Application.id).where(

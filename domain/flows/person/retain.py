@@ -30,6 +30,19 @@ _FINAL = ("rejected", "passed")
 _UNCLAIMED_DAYS = 90
 """So long the content of a delivery stays that nobody could be found for."""
 _BATCH = 1000
+_DELETED_WHILE_HELD = text("""
+SELECT 1 FROM legal_hold h
+JOIN candidate c ON c.company_id = h.company_id AND c.id = ANY(:people)
+JOIN ats_event e ON e.company_id = c.company_id AND e.connection_id = c.connection_id
+  AND e.type = 'candidate.deleted' AND e.applied_at BETWEEN h.set_at AND h.released_at
+  AND strpos(e.dedupe_key, ':candidate.deleted:' || c.external_id || ':') > 0
+WHERE h.company_id = :company AND h.candidate_id = ANY(:people)
+  AND NOT EXISTS (
+    SELECT FROM application a
+    WHERE a.company_id = h.company_id AND a.candidate_id = ANY(:people)
+      AND coalesce(a.applied_at, a.created_at) > e.applied_at)
+LIMIT 1
+""")
 
 
 async def review(
@@ -45,6 +58,9 @@ async def review(
         candidate.review_at = None
         session.add(candidate)
         return
+    if await _deleted_while_held(session, candidate):
+        await delete_person(session, tools, candidate, now, rule="ats", actor="system")
+        return
     company = await session.get_one(Company, company_id)
     rules, today = rules_of(company.retention, company.retention_months), local_day(now)
     last, _ = keep_until(await kept_for(session, candidate, today), rules, today)
@@ -57,6 +73,19 @@ async def review(
     candidate.review_at = min((look for look in looks if look is not None), default=None)
     session.add(candidate)
     await session.flush()
+
+
+async def _deleted_while_held(session: AsyncSession, candidate: Candidate) -> bool:
+    """Whether the company's own system deleted the person while a hold stood that is released now.
+
+    Who applied since then has come back.
+    """
+    if candidate.restricted_from != "all" or await is_held(session, candidate):
+        return False
+    values = {
+        "company": candidate.company_id, "people": await records_of(session, candidate),
+    }  # fmt: skip
+    return (await session.execute(_DELETED_WHILE_HELD, values)).first() is not None
 
 
 async def kept_for(session: AsyncSession, candidate: Candidate, today: date) -> Kept:

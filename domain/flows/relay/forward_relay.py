@@ -12,7 +12,6 @@ from sqlmodel import col, select
 
 from domain.access import as_company, as_system
 from domain.agency import Agency
-from domain.application import Application
 from domain.flows.consent.append_consent_event import lock_candidate
 from domain.flows.consent.withdraw_consent import supersede
 from domain.flows.earn.attest import expect_attestation
@@ -80,7 +79,6 @@ async def look_again(
 async def _look(session: AsyncSession, tools: Tools, seen: Relay, now: datetime) -> None:
     if seen.state != "queued":
         return
-    await _refer_to_application(session, seen)
     # A consent that no longer stands for what it was given for is superseded in the person's chain.
     await lock_candidate(session, seen.company_id, seen.candidate_id)
     facts, closed = await ask_gate(session, seen, now, to_change=True, holidays=tools.holidays)
@@ -101,19 +99,6 @@ async def _look(session: AsyncSession, tools: Tools, seen: Relay, now: datetime)
         relay.reason = closed
         relay.forward_at = _next_look(relay, facts.consent.provision_not_before, now)
     session.add(relay)
-
-
-async def _refer_to_application(session: AsyncSession, relay: Relay) -> None:
-    """Locks have one order: application, person, consent, relay.
-
-    Writing a relay twice refers to its application anew; whoever erases the person holds it before
-    the person. Taken here, the two come one after the other.
-    """
-    wanted = select(Application.id).where(
-        col(Application.company_id) == relay.company_id,
-        col(Application.id) == relay.application_id,
-    )
-    await session.execute(wanted.with_for_update(read=True, key_share=True))
 
 
 async def _forward(session: AsyncSession, relay: Relay, now: datetime) -> None:

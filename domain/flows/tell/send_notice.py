@@ -220,12 +220,8 @@ async def _texts(session: AsyncSession, tools: Tools, case: Case, notice: Notice
     return letterhead(case) | {
         "interview_date": await _interview_date(session, case),
         "feedback_text": await feedback_of(session, tools, case.candidate, notice),
-        "reapplication_text": (
-            f"{company.reapplication_months}か月後以降、または別の職種につきましては、"
-            "いつでもご応募を歓迎いたします。"
-            if ja
-            else f"You are welcome to apply again after {company.reapplication_months} months, "
-            "or for another position at any time."
+        "reapplication_text": _reapplication(
+            company.months_to_reapply(case.application.job_title), case.locale
         ),
         "documents_text": (
             f"お預かりした応募書類および個人情報は、{company.retention_months}か月後に弊社にて"
@@ -237,6 +233,18 @@ async def _texts(session: AsyncSession, tools: Tools, case: Case, notice: Notice
             "If you would like them returned or deleted sooner, please contact us below."
         ),
     }
+
+
+def _reapplication(months: int, locale: str) -> str:
+    """When one may apply again: what the person's passport says, in a sentence."""
+    if locale == "ja":
+        if not months:
+            return "同じ職種、別の職種のいずれも、いつでもご応募を歓迎いたします。"
+        return f"{months}か月後以降、または別の職種につきましては、いつでもご応募を歓迎いたします。"
+    if not months:
+        return "You are welcome to apply again at any time, for this or another position."
+    after = "1 month" if months == 1 else f"{months} months"
+    return f"You are welcome to apply again after {after}, or for another position at any time."
 
 
 async def _invitation(

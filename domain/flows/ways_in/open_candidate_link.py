@@ -4,17 +4,19 @@ import re
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import and_, or_
+from sqlalchemy import ColumnElement, func, or_
+from sqlalchemy import select as rows
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from domain.access import as_company, as_system
+from domain import vault
 from domain.agency import Agency
 from domain.agreement import Agreement, AgreementVersion
 from domain.application import Application
 from domain.business_days import local_day
-from domain.candidate import Candidate
+from domain.candidate import Candidate, SubjectKey
 from domain.company import Company
 from domain.consent import Consent
 from domain.eligibility import may_be_told_of
@@ -90,16 +92,8 @@ async def open_candidate_link(session: AsyncSession, token: str) -> Opened | Non
     if TOKEN.fullmatch(token) is None:
         return None
     hashed = token_hash(token)
-    async with as_system(session):
-        link = (
-            await session.scalars(
-                select(CandidateLink).where(col(CandidateLink.token_hash) == hashed)
-            )
-        ).first()
-    if link is None:
-        return None
-    await as_company(session, link.company_id)
-    return await _opened(session, link)
+    company_id = await session.scalar(select(func.relay_work_for_link(hashed)))
+    return await _opened(session, company_id, hashed) if company_id is not None else None
 
 
 async def new_my_page_link(
@@ -171,26 +165,35 @@ async def agencies_offered(session: AsyncSession, company: Company, now: datetim
     return [agency for agency in found if agency.may_receive(today) and may_be_told_of(agency)]
 
 
-async def _opened(session: AsyncSession, link: CandidateLink) -> Opened:
+async def _opened(session: AsyncSession, company_id: str, hashed: bytes) -> Opened:
     """What the link is about, in one statement: many people open it in the hour of their no."""
-    its_application = and_(
-        col(Application.company_id) == link.company_id,
-        col(Application.id) == link.application_id,
-    )
-    its_invitation = and_(
-        col(Invitation.company_id) == link.company_id,
-        col(Invitation.application_id) == link.application_id,
-    )
+    its_application = CandidateLink.application_id
     wanted = (
-        select(Company, Candidate, Application, Invitation)
-        .join(Candidate, col(Candidate.company_id) == col(Company.id))
-        .outerjoin(Application, its_application)
-        .outerjoin(Invitation, its_invitation)
-        .where(col(Company.id) == link.company_id, col(Candidate.id) == link.candidate_id)
+        rows(CandidateLink, Company, Candidate, Application, Invitation, SubjectKey)
+        .join(Company, col(Company.id) == CandidateLink.company_id)
+        .join(Candidate, _of(Candidate) & (col(Candidate.id) == CandidateLink.candidate_id))
+        .outerjoin(Application, _of(Application) & (col(Application.id) == its_application))
+        .outerjoin(
+            Invitation, _of(Invitation) & (col(Invitation.application_id) == its_application)
+        )
+        .outerjoin(
+            SubjectKey,
+            _of(SubjectKey)
+            & (col(SubjectKey.candidate_id) == CandidateLink.candidate_id)
+            & (col(SubjectKey.kind) == "profile"),
+        )
+        .where(col(CandidateLink.company_id) == company_id, col(CandidateLink.token_hash) == hashed)
     )
-    company, candidate, application, invitation = (await session.execute(wanted)).one()
+    link, company, candidate, application, invitation, key = (await session.execute(wanted)).one()
+    vault.remember(session, key)
     consents = link.purpose == "my_page" and await _consents(session, candidate)
     return Opened(link, company, candidate, application, invitation, consents)
+
+
+def _of(table: Any) -> ColumnElement[bool]:
+    """Rows of the link's own company: the tenant key leads every key."""
+    same: ColumnElement[bool] = table.company_id == CandidateLink.company_id
+    return same
 
 
 async def _consents(session: AsyncSession, candidate: Candidate) -> bool:
