@@ -31,6 +31,7 @@ def create_app(runtime: Runtime) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=life,
+        redirect_slashes=False,  # it would lead to whatever host the request names
         generate_unique_id_function=openapi.operation_id,
     )
     app.state.runtime = runtime

@@ -3,7 +3,7 @@
 import re
 import secrets
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,7 @@ from starlette.datastructures import FormData
 
 from domain import consent_text, data_items
 from domain.consent_text import MOST_AGENCIES, Statement
-from domain.contact import phone_number, yen
+from domain.contact import dialled, phone_number, yen
 from domain.data_items import FACTS
 from domain.special_care import words_in
 
@@ -94,27 +94,27 @@ def sensitive(sent: Sent) -> dict[str, list[str]]:
 
 def blank(profile: dict[str, Any]) -> Sent:
     """The form before any input: facts we hold, no box ticked."""
-    return Sent({code: data_items.value_of(code, profile) for code in FACTS})
+    facts = {code: data_items.value_of(code, profile) for code in FACTS}
+    return Sent(facts | {"phone": dialled(facts["phone"])})
 
 
 def read(form: FormData) -> Sent:
     """What was sent, without what nobody types: control characters, marks that turn text round."""
     texts = [(key, value) for key, value in form.multi_items() if isinstance(value, str)]
-    values = dict(texts)
+    values, items = dict(texts), dict[str, list[str]]()
+    for key, value in texts:
+        if key.startswith("items."):
+            items.setdefault(key.removeprefix("items."), []).append(value)
     submission = values.get("submission_id", "")
     return Sent(
         facts={code: _fact(code, values.get(code, "")) for code in FACTS},
         agencies=_once(value for key, value in texts if key == "agency"),
-        items={
-            key.removeprefix("items."): _once(v for k, v in texts if k == key)
-            for key, _ in texts
-            if key.startswith("items.")
-        },
+        items={agency: _once(ticked) for agency, ticked in items.items()},
         followup=values.get("followup") == "yes",
         submission_id=submission if _SUBMISSION.fullmatch(submission) else "",
         text_sha256=values.get("text", ""),
         locale=values.get("locale", ""),
-        decision=values.get("decision", ""),
+        decision=_only(value for key, value in texts if key == "decision"),
         screen=_screen(values),
     )
 
@@ -212,6 +212,12 @@ def _agency_faults(sent: Sent, statement: Statement, agency_id: str) -> list[Fau
 
 def _once(values: Any) -> list[str]:
     return list(dict.fromkeys(values))
+
+
+def _only(values: Iterable[str]) -> str:
+    """The one thing that was said; nothing where two different ones were."""
+    said = set(values)
+    return said.pop() if len(said) == 1 else ""
 
 
 def codes_of(found: Sequence[Fault]) -> set[str]:

@@ -1,11 +1,13 @@
 """One visit by whoever holds a candidate's link: where it leads, what may be shown, and how."""
 
+import re
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import Depends, HTTPException, Request
+from fastapi import Depends, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.exceptions import HTTPException
 
 from api import second_step, session
 from api.deps import Db, Kit, Now
@@ -24,10 +26,16 @@ from domain.flows.ways_in.open_candidate_link import Opened, agencies_offered, o
 from domain.ports import Tools
 from domain.views.files import kinds_of
 
+MOST_FIELDS = 6_000
+"""The form of two hundred agencies, each with every item; the body has its own limit."""
+_SHOWN = re.compile(r"correct|files|requests|erase|reflection/app_[0-9a-z]+")
+"""Forms that stand on a page of their own path: whoever came too late goes back there."""
+
 
 async def is_ours(request: Request, settings: Settings, word: str) -> bool:
     """Whether a form was sent from our page, by somebody who has seen its hidden word."""
     try:
+        await request.form(max_fields=MOST_FIELDS)
         await session.check_form(request, settings, None, nameless=True)
     except HTTPException:
         return False
@@ -78,9 +86,10 @@ class Visit:
         return None
 
     def _unproven(self, *, is_form: bool) -> Response:
-        if is_form:
-            return self.show("code", 403, sent=False, fault="", late=True, to="")
         to = second_step.place(self.request.url.path.removeprefix(f"/c/{self.token}/"))
+        if is_form:
+            shown = to if _SHOWN.fullmatch(to) else ""
+            return self.show("code", 403, sent=False, fault="", late=True, to=shown)
         return self.back(f"/code?to={to}" if to else "/code")
 
     @property

@@ -15,12 +15,14 @@ from rich.console import Console
 from rich.table import Table
 
 from api import dispute_cli, erasure_cli, ledger_cli, logs, privacy_cli, schema, serve
+from api.cli_words import MOMENT
 from api.demo import place
 from api.import_cli import Wish, run_import
 from api.runtime import Runtime, app_password, owner_url
 from api.settings import Settings
 from domain import jobs as queue
-from domain.errors import Conflict, NotFound
+from domain.caller import ROLES
+from domain.errors import Conflict, Invalid, NotFound
 from domain.flows.consent.verify_consents import Evidence, verify_consents
 from domain.flows.hear.replay_range import replay_one, replay_range
 from domain.flows.office import open_account
@@ -178,6 +180,33 @@ async def _agency(
     _show_once({"agency": made.id, "client_id": client.id, "client_secret": secret})
 
 
+@cli.command()
+def member(
+    owner: Annotated[str, typer.Option(prompt=True, help="The company or agency: cmp_… or agy_…")],
+    email: Annotated[str, typer.Option(prompt=True)],
+    name: Annotated[str, typer.Option(prompt=True)],
+    role: Annotated[list[str], typer.Option(help=f"Once for each: {', '.join(ROLES)}.")],
+) -> None:
+    """Somebody who may sign in. The same address again: these are the roles from now on."""
+    _run(_member(_runtime(), owner, email, name, role))
+
+
+async def _member(runtime: Runtime, owner: str, email: str, name: str, roles: list[str]) -> None:
+    now, sealer = runtime.clock(), runtime.tools.sealer
+    try:
+        async with runtime.database.transaction() as db:
+            made = await open_account.let_in(
+                db, sealer, owner, email=email, name=name, roles=roles, now=now
+            )
+            token = await open_account.claim_link(db, made, now=now)
+    except (Conflict, Invalid, NotFound) as refusal:
+        console.print(f"Not done: {refusal}", soft_wrap=True)
+        raise typer.Exit(1) from None
+    finally:
+        await runtime.database.close()
+    _show_once({"sign in (once, one hour)": f"{runtime.settings.base_url}/login/claim#{token}"})
+
+
 @cli.command("claim-link")
 def claim_link(email: Annotated[str, typer.Option(prompt=True)]) -> None:
     """A fresh single-use sign-in link for somebody who has an account."""
@@ -222,18 +251,6 @@ def import_(
     raise typer.Exit(_run(run_import(_runtime(), console, wish)))
 
 
-def _moment(told: str) -> datetime:
-    """A moment with its zone: without one, nobody knows which it is."""
-    try:
-        moment = datetime.fromisoformat(told)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        message = f"{told}: not like 2026-11-02T09:00:00+09:00"
-        raise typer.BadParameter(message)
-    return moment
-
-
 class _Which(StrEnum):
     """Which deliveries are read again."""
 
@@ -243,17 +260,14 @@ class _Which(StrEnum):
     ALL = "all"
 
 
-Moment = Annotated[datetime | None, typer.Option(parser=_moment, metavar="RFC3339")]
-
-
 @cli.command()
 def replay(
     what: Annotated[
         str, typer.Argument(help="A delivery (dlv_…), or a connection (ats_…): all of its.")
     ],
     status: Annotated[_Which, typer.Option(help="Which of a connection's.")] = _Which.FAILED,
-    since: Moment = None,
-    until: Moment = None,
+    since: Annotated[datetime | None, MOMENT] = None,
+    until: Annotated[datetime | None, MOMENT] = None,
 ) -> None:
     """Read kept deliveries again, e.g. after a mapping was corrected. Effects happen once.
 

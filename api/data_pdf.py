@@ -96,6 +96,7 @@ def _blocks(page: _Page, file: Mapping[str, Any]) -> Iterable[Block]:
     )  # fmt: skip
     yield from _own(page, file)
     yield Paragraph(page.say("note"), quiet=True)
+    yield Paragraph(page.say("digest", sha256=file["content_sha256"]), quiet=True)
 
 
 def _profile(page: _Page, profile: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
@@ -121,7 +122,7 @@ def _handed_over(page: _Page, recipients: Sequence[Mapping[str, Any]]) -> Iterab
     yield page.table(
         "provisions", ("agency", "first", "last", "path", "items", "until"),
         (
-            (given["recipient_name"], page.moment(given["provided_at"]),
+            (_recipient(given), page.moment(given["provided_at"]),
              page.moment(given["last_provided_at"]), page.word("path", given["channel"]),
              page.items(given["items"]), page.moment(given["use_until"]))
             for one in recipients
@@ -137,6 +138,12 @@ def _handed_over(page: _Page, recipients: Sequence[Mapping[str, Any]]) -> Iterab
             for stop in one["stops"]
         ),
     )  # fmt: skip
+
+
+def _recipient(given: Mapping[str, Any]) -> str:
+    """Who received it, as they were called then: a part of the record the person may ask for."""
+    names = ("recipient_name", "recipient_address", "recipient_representative")
+    return "\n".join(given[name] for name in names if given[name])
 
 
 def _own(page: _Page, file: Mapping[str, Any]) -> Iterable[Block]:
@@ -157,13 +164,20 @@ def _own(page: _Page, file: Mapping[str, Any]) -> Iterable[Block]:
         ),
     )  # fmt: skip
     for one in file["feedback_requests"]:
-        title = page.say("feedback", job=one["job_title"])
+        title = page.say("feedback", job=one["job_title"] or page.say("none"))
         yield Paragraph(one["answer"] or page.word("feedback", one["state"]), title=title)
+    jobs = {one["id"]: one["job_title"] for one in file["applications"]}
     for notes in file["reflections"]:
-        yield Facts(tuple(_notes(page, notes)), title=page.say("reflection"))
+        job = jobs.get(notes["application_id"])
+        title = page.say("reflection_of", job=job) if job else page.say("reflection")
+        yield Facts(tuple(_notes(page, notes)), title=title)
 
 
 def _notes(page: _Page, notes: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    for stage, answers in notes["checks"].items():
+        for number, answer in answers.items():
+            words = f"candidate_reflection.{stage}_{number}"
+            yield say(page.lang, words), say(page.lang, f"candidate_reflection.answer_{answer}")
     for name in ("questions", "reactions", "good", "improve", "next"):
         value = _text(notes[name])
         if value:

@@ -1,5 +1,7 @@
 """Numbers for operators, in Prometheus' form. Labels are route templates, never paths."""
 
+from itertools import product
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -8,6 +10,7 @@ from api import timers
 from api.runtime import Runtime
 from domain.access import as_system
 from domain.business_days import local_day
+from domain.erasure import KEYS, RULES
 from domain.views.ledger_health import ledger_health
 from domain.views.privacy import privacy_health
 
@@ -49,11 +52,26 @@ PRIVACY_OPEN = Gauge(
     registry=REGISTRY,
 )  # fmt: skip
 PRIVACY_LATE = Gauge(
-    "relay_privacy_late", "Of it, what is late; and nightly checks that did not run", ["kind"],
-    registry=REGISTRY,
+    "relay_privacy_late", "Of it, what is late; checks and looks at people's time that did not run",
+    ["kind"], registry=REGISTRY,
 )  # fmt: skip
 
-
+AUDIT_BROKEN = Gauge(
+    "relay_audit_chains_broken", "People whose chain of consent evidence does not fit; must be 0",
+    registry=REGISTRY,
+)  # fmt: skip
+AUDIT_OK = Gauge(
+    "relay_audit_chain_ok_at", "Since when every company's chains are known to be whole (unix)",
+    registry=REGISTRY,
+)  # fmt: skip
+ERASURES = Gauge(
+    "relay_erasures_last_day", "Keys of people destroyed in the last 24 hours", ["key", "rule"],
+    registry=REGISTRY,
+)  # fmt: skip
+LICENCES_ENDING = Gauge(
+    "relay_licence_expiring_90d", "Agencies whose licence ends within 90 days, or has ended",
+    registry=REGISTRY,
+)  # fmt: skip
 REQUESTS_OLDEST = Gauge(
     "relay_rights_requests_oldest_days", "Age of the oldest request that waits for an answer",
     registry=REGISTRY,
@@ -102,4 +120,11 @@ async def _privacy(session: AsyncSession, runtime: Runtime) -> None:
     PRIVACY_LATE.labels("rights_requests").set(health.requests_late)
     PRIVACY_LATE.labels("incidents").set(health.incidents_late)
     PRIVACY_LATE.labels("checks").set(health.checks_late)
+    PRIVACY_LATE.labels("erasures").set(health.erasures_late)
+    AUDIT_BROKEN.set(health.chains_broken)
+    if health.chains_ok_at is not None:
+        AUDIT_OK.set(health.chains_ok_at.timestamp())
+    LICENCES_ENDING.set(health.licences_ending)
+    for key, rule in product(KEYS, RULES):
+        ERASURES.labels(key, rule).set(health.erased.get((key, rule), 0))
     REQUESTS_OLDEST.set(health.oldest_days)

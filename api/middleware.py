@@ -41,7 +41,7 @@ _HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
-_KEYS = ("/c/", "/join/")
+_KEYS = ("/c/", "/join/", "/login/m/")
 _NEVER_KEPT = {"cache-control": "no-store", "x-robots-tag": "noindex"}
 """Where the address itself is a key, refusals and faults are kept by nobody either."""
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -13,12 +13,14 @@ from rich.table import Table
 from sqlmodel import col, select
 
 from api import logs
+from api.cli_words import MOMENT
 from api.runtime import Runtime
 from api.settings import Settings
 from domain.access import as_system
-from domain.errors import Refusal
+from domain.errors import NotFound, Refusal
 from domain.flows.office import rotate_keys as rotate
 from domain.flows.office.check_provisions import call_officers, check_provisions
+from domain.flows.office.end_text import end_text
 from domain.flows.office.open_incident import Report, open_incident
 from domain.flows.office.set_cross_border import set_cross_border
 from domain.ids import new_id
@@ -32,26 +34,10 @@ incidents = typer.Typer(
 commands = typer.Typer(no_args_is_help=True, help="Checks of hand-overs, and recipients abroad.")
 
 
-def _moment(told: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(told)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        message = f"{told}: not like 2026-11-02T09:00:00+09:00"
-        raise typer.BadParameter(message)
-    return moment
-
-
-Moment = Annotated[
-    datetime, typer.Option(parser=_moment, metavar="RFC3339", help="When it became known.")
-]
-
-
 @incidents.command("open")
 def open_(
     *,
-    known_at: Moment,
+    known_at: Annotated[datetime, MOMENT],
     outline: Annotated[str, typer.Option(prompt=True, help="What happened, as far as known.")],
     by: Annotated[str, typer.Option(prompt=True, help="Who registers it.")],
     all_companies: Annotated[bool, typer.Option("--all-companies", help="Every company.")] = False,
@@ -80,7 +66,7 @@ def open_(
         async with runtime.database.transaction() as db:
             everyone, _ = await rotate.tenants(db)
         made = []
-        for company_id in everyone if all_companies else company or []:
+        for company_id in everyone if all_companies else _known(company or [], everyone):
             async with runtime.database.transaction(company_id=company_id) as db:
                 made.append(
                     await open_incident(
@@ -121,7 +107,7 @@ def list_() -> None:
 
 @commands.command("check")
 def check() -> None:
-    """Look at every hand-over of every company now. Exit code 1 when one lacks its consent."""
+    """Look at every hand-over and its evidence now. Exit code 1 when one does not fit."""
 
     async def work(runtime: Runtime) -> tuple[int, list[str]]:
         async with runtime.database.transaction() as db:
@@ -137,10 +123,37 @@ def check() -> None:
 
     looked, found = _run(work)
     for one in found:
-        console.print(f"[red]no valid consent: {one}[/]", soft_wrap=True)
+        console.print(f"[red]does not fit: {one}[/]", soft_wrap=True)
     console.print(f"{looked} hand-overs looked at.")
     if found:
         raise typer.Exit(1)
+
+
+@commands.command("end-text")
+def end_text_(
+    *,
+    version: Annotated[str, typer.Argument(help="The version of the words, e.g. 2025-10.")],
+    on: Annotated[
+        date, typer.Option(parser=date.fromisoformat, metavar="DAY", help="The first day without.")
+    ],
+    reason: Annotated[str, typer.Option(prompt=True, help="Why; names nobody.")],
+    by: Annotated[str, typer.Option(prompt=True, help="Who decided it.")],
+    company: Annotated[list[str], typer.Option(help="cmp_…; may be repeated.")],
+) -> None:
+    """Consents given under these words carry nothing from that day on; people are asked anew."""
+
+    async def work(runtime: Runtime) -> None:
+        async with runtime.database.transaction() as db:
+            everyone, _ = await rotate.tenants(db)
+        for company_id in _known(company, everyone):
+            async with runtime.database.transaction(company_id=company_id) as db:
+                await end_text(
+                    db, company_id, version, on, reason=reason, actor=f"operator:{by}",
+                    now=runtime.clock(),
+                )  # fmt: skip
+
+    _run(work)
+    console.print(f"{version} ends on {on}.")
 
 
 @commands.command("abroad")
@@ -165,6 +178,14 @@ def abroad(
 
     _run(work)
     console.print(f"{agency_id} stands in {country.upper()}.")
+
+
+def _known(named: list[str], everyone: list[str]) -> list[str]:
+    """The companies that were named; nobody hears half of it where one of them is unknown."""
+    unknown = sorted({*named} - {*everyone})
+    if unknown:
+        raise NotFound(", ".join(unknown), code="company_unknown")
+    return named
 
 
 def _run(work: Callable[[Runtime], Awaitable[T]]) -> T:

@@ -16,9 +16,8 @@ from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from api.pages import catalogues, page
-from api.routes.dashboard import Fault, Refilled
-from api.routes.dashboard_forms import Form
+from api.page_forms import Form, Refilled, known
+from api.pages import page
 from api.session import SignedIn, signed_in
 from domain.access import as_agency, as_company, pair_of, shared_row
 from domain.agreement import Agreement
@@ -34,29 +33,14 @@ EITHER = pattern("(cmp|agy)")
 Before = Annotated[str | None, Query(pattern=r"^[a-z]{3}_[0-9a-zA-Z]{1,40}$")]
 Done = Annotated[str, Query(pattern=r"^[a-z_]{0,40}$")]
 With = Annotated[str | None, Query(alias="with", pattern=EITHER)]
-_LONGEST_ID = 60
 _FIRST_DAY, _LAST_DAY = date(1950, 1, 1), date(2200, 12, 31)
 """Months and years may be added to a day between them without leaving the calendar."""
 
 
-class LedgerFault(Fault):
-    """A fault of these pages' forms, with words in the catalogue `ledger`."""
-
-    @property
-    def words(self) -> str:
-        """The catalogue's key for what to tell the person."""
-        key = f"fault_{self.code}"
-        return f"ledger.{key if key in _written() else 'fault_other'}"
-
-
 class LedgerForm(Form):
-    """A form of these pages. Several boxes of one name are kept as one line, with blanks."""
+    """A form of these pages."""
 
-    fault = LedgerFault
-
-    def chosen(self, name: str) -> list[str]:
-        """What was ticked under a name."""
-        return self.values[name].split()
+    areas = ("ledger",)
 
     async def run(self, db: AsyncSession, act: Callable[[], Awaitable[Any]]) -> bool:
         """Do it, or only show what it would post: by the same way, with all of it taken back."""
@@ -132,7 +116,7 @@ class Room:
         return page(
             request, f"ledger/{template}.html", status=again.status, room=self, home=self.home,
             may_act=self.may_act(person), may_agree=self.may_agree(person), again=again,
-            **{**values, "done": known(values.get("done", ""))},
+            **{**values, "done": known("ledger", values.get("done", ""))},
         )  # fmt: skip
 
     def to(self, path: str, done: str, **more: str) -> Response:
@@ -153,28 +137,11 @@ ROOMS = (
 )  # fmt: skip
 
 
-async def sent(
-    request: Request, name: str, control: str, *fields: str, many: Iterable[str] = ()
-) -> LedgerForm:
-    """The form, with these fields of it; `many`: those that may be ticked more than once."""
-    form = await request.form()
-    values = {one: str(form.get(one, "")).replace("\x00", "").strip() for one in fields}
-    for one in many:
-        ticked = [str(value) for value in form.getlist(one)]
-        values[one] = " ".join(value for value in ticked if _is_plain(value))
-    return LedgerForm(name, control, values)
-
-
 async def people(db: AsyncSession, sealer: Sealer, actors: Iterable[str | None]) -> dict[str, str]:
     """The names of those of these actors who are people of the tenant we work for."""
     ids = sorted({actor for actor in actors if actor is not None and actor.startswith("mbr_")})
     found = await db.scalars(select(Member).where(col(Member.id).in_(ids)))
     return {member.id: facts_of(sealer, member)["name"] for member in found.all()}
-
-
-def known(done: str) -> str:
-    """A message of ours, never words of the URL."""
-    return done if f"done_{done}" in _written() else ""
 
 
 def day(given: str) -> date | None:
@@ -193,11 +160,3 @@ def whole(given: str, *, most: int = 1_000_000_000) -> int | None:
         return None
     number = int(digits)
     return number if number <= most else None
-
-
-def _is_plain(value: str) -> bool:
-    return value.isascii() and value.isprintable() and " " not in value and len(value) < _LONGEST_ID
-
-
-def _written() -> dict[str, str]:
-    return dict(catalogues()["ja"]["ledger"])

@@ -12,6 +12,8 @@ from domain.base import Row, instant
 
 DIGITS, TRIES = 6, 5
 VALID = timedelta(minutes=10)
+NOT_AGAIN_WITHIN = timedelta(seconds=30)
+"""A code is on its way so long: a button pressed twice mails one."""
 SESSION = timedelta(minutes=30)
 A_DAY = 5
 """Codes mailed to one person in 24 hours."""
@@ -40,3 +42,7 @@ class AccessProof(Row, table=True):
     session_hash: bytes | None = None
     session_until: datetime | None = instant(default=None)
     created_at: datetime = instant()
+
+    def works(self, now: datetime) -> bool:
+        """Whether the code may still be typed in: it works once."""
+        return self.proven_at is None and self.tries < TRIES and now < self.expires_at

@@ -73,8 +73,8 @@ _JA = {
         "提供先、提供する項目または利用目的が変わる場合は、あらためて同意をお願いします。"
     ),
     "retention": (
-        "お取り次ぎのための情報は、同意の終了から{consent_days}日後に{company}にて消去します。"
-        "お取り次ぎのない場合の応募情報は、選考結果のご連絡から{application_months}か月後に消去します。"
+        "お預かりした情報は、選考結果のご連絡から{application_months}か月後、または同意の終了から"
+        "{consent_days}日後の、いずれか遅い日に{company}にて消去します。"
         "同意と提供の記録は、これとは別に、法令に基づき{evidence_years}年間保存します。"
     ),
     "rights_contact": (
@@ -125,10 +125,10 @@ _EN = {
         "recipient, the items or the purpose changes, we ask for your consent anew."
     ),
     "retention": (
-        "What we hold for the introduction is erased at {company} {consent_days} days after your "
-        "consent ends. Without an introduction, your application data is erased "
-        "{application_months} months after the result. Apart from that, records of your consent "
-        "and of what was handed over are kept for {evidence_years} years, as the law requires."
+        "What we hold about you is erased at {company} {application_months} months after the "
+        "result, or {consent_days} days after your consent ends, whichever is later. Apart from "
+        "that, records of your consent and of what was handed over are kept for {evidence_years} "
+        "years, as the law requires."
     ),
     "rights_contact": (
         "For access, correction, stopping use, stopping provision, records of provision and "

@@ -51,7 +51,8 @@ def dialled(value: str) -> str:
 def mail_address(value: str) -> str | None:
     """A usable address: trimmed, the domain in lower case, the local part as it is; else null.
 
-    Addresses under reserved names (`.example`, `.test`) are addresses.
+    Addresses under reserved names (`.example`, `.test`) are addresses. Letters that only stand for
+    others (the sign for Kelvin) are not taken: in lower case they name somebody else's mailbox.
     """
     local, at, domain = value.strip().rpartition("@")
     domain = domain.lower()
@@ -59,8 +60,9 @@ def mail_address(value: str) -> str | None:
     fits = at and len(local) <= _LONGEST_LOCAL and len(local) + len(domain) < LONGEST_ADDRESS
     if not fits or not form.fullmatch(local) or not _DOMAIN.fullmatch(domain):
         return None
-    strange = any(unicodedata.category(one) in _NEVER_IN_ADDRESS for one in local + domain)
-    return None if strange else f"{local}@{domain}"
+    found = f"{local}@{domain}"
+    strange = any(unicodedata.category(one) in _NEVER_IN_ADDRESS for one in found)
+    return found if not strange and unicodedata.is_normalized("NFC", found) else None
 
 
 def katakana(value: str) -> str:

@@ -11,6 +11,7 @@ from sqlmodel import Field
 
 from domain.base import Row, document, instant, one_of
 
+KEYS = ("profile", "record")
 RULES = ("request", "ats", "retention", "record_end")
 """Why: the person asked, the company's system deleted them, the time was over, the records' was."""
 
@@ -20,7 +21,7 @@ class Erasure(Row, table=True):
 
     __tablename__ = "erasure"
     __table_args__ = (
-        one_of("key_kind", ("profile", "record")),
+        one_of("key_kind", KEYS),
         one_of("rule", RULES),
         ForeignKeyConstraint(
             ["company_id", "candidate_id"], ["candidate.company_id", "candidate.id"]

@@ -5,8 +5,10 @@ A list of words cannot understand a sentence. It stops what should be read again
 
 import re
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+
+from domain.errors import Invalid
 
 SHORTEST, LONGEST = 30, 400
 """Letters: one strength, one point about this role, one suggestion need that many."""
@@ -16,8 +18,10 @@ TOPICS = (
     "実家", "持ち家", "借家", "宗教", "信仰", "政党", "支持政党", "思想", "信条", "尊敬する人物",
     "労働組合", "組合活動", "学生運動", "愛読", "購読", "容姿", "外見", "見た目", "体型", "身長",
     "体重", "年齢", "若さ", "性別", "女性だから", "男性だから", "結婚", "妊娠", "出産", "育児",
-    "介護", "病歴", "持病", "障害", "うつ", "通院", "前科", "逮捕", "religio", "nationality",
-    "your age", "too old", "too young", "gender", "marri", "pregnan", "disabilit",
+    "介護", "病歴", "持病", "障害", "うつ", "通院", "前科", "逮捕", "出生地", "生まれ育",
+    "親御さん", "住宅状況", "住まい", "生活環境", "家庭環境", "人生観", "社会運動", "市民運動",
+    "身元調査", "健康診断", "religio", "nationality", "birthplace", "where you were born",
+    "hometown", "your age", "too old", "too young", "gender", "marri", "pregnan", "disabilit",
     "criminal record", "your family", "your parents", "political part", "trade union",
 )  # fmt: skip
 SALARY = ("年収", "給与", "給料", "月給", "賃金", "報酬", "salary", "wage")
@@ -30,6 +34,7 @@ INSULTS = (
     "無能", "馬鹿", "バカ", "頭が悪", "使えない", "役立たず", "だらしな", "みっともな", "気持ち悪",
     "常識がな", "非常識", "stupid", "idiot", "useless", "incompetent",
 )  # fmt: skip
+_LISTED = frozenset((*TOPICS, *SALARY, *COMPARISON, *INSULTS))
 
 _MAIL = re.compile(r"[^\s@]+@[^\s@]+\.[a-z]{2,}")
 _LINK = re.compile(r"https?://|www\.")
@@ -47,6 +52,20 @@ class Hit:
 
     code: str
     by: str
+
+
+class Stopped(Invalid):
+    """The guard stops it: the code of the first rule touched, its detail listing all."""
+
+    def __init__(self, found: Sequence[Hit]) -> None:
+        detail = "; ".join(f"{hit.code}: {hit.by}" for hit in found)
+        super().__init__(detail, code=found[0].code)
+        self.words = touching(found)
+
+
+def touching(found: Sequence[Hit]) -> list[str]:
+    """The listed words among them, for whoever looks again; patterns have none."""
+    return [hit.by for hit in found if hit.by in _LISTED]
 
 
 def hits(feedback: str, own_names: Collection[str] = ()) -> list[Hit]:

@@ -74,7 +74,7 @@ class RegisterExport(Row, table=True):
 
 
 class PrivacyCheck(Row, table=True):
-    """One night's look at every hand-over: all of them rest on a consent, or somebody is called."""
+    """One night's look: hand-overs rest on consents, their evidence fits, or somebody is called."""
 
     __tablename__ = "privacy_check"
     __table_args__ = (Index("ix_privacy_check_finished", "company_id", "finished_at"),)
@@ -91,6 +91,11 @@ class PrivacyCheck(Row, table=True):
     """People whose chain does not fit."""
     findings: list[str] = document(default_factory=list)
     """Ids of provisions, files' readings and people with the place in their chain: a hundred."""
+
+    @property
+    def alarming(self) -> bool:
+        """Whether somebody has to look at it."""
+        return bool(self.uncovered or self.broken)
 
 
 class PrivacyChange(Row, table=True):

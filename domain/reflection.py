@@ -36,17 +36,13 @@ def stage_of(words: str) -> str | None:
 def cleaned(typed: Mapping[str, Any]) -> dict[str, Any]:
     """What is kept of a form: known fields only, each note no longer than `LONGEST`.
 
-    Keys: `stage`, `checks` (answer by number of the question), `questions`, `reactions`, `next`
-    (texts), `good`, `improve` (three lines each).
+    Keys: `stage` (the checklist shown last), `checks` (by stage, then answer by number of the
+    question), `questions`, `reactions`, `next` (texts), `good`, `improve` (three lines each).
     """
-    checks = typed.get("checks", {})
+    checks = {one: _answers(typed.get("checks", {}).get(one, {})) for one in STAGES}
     return {
         "stage": typed.get("stage") if typed.get("stage") in STAGES else None,
-        "checks": {
-            str(number): checks[str(number)]
-            for number in range(1, CHECKS + 1)
-            if checks.get(str(number)) in ANSWERS
-        },
+        "checks": {stage: answers for stage, answers in checks.items() if answers},
         **{name: _text(typed.get(name, "")) for name in NOTES},
         **{name: _three(typed.get(name, ())) for name in LISTS},
     }
@@ -56,6 +52,11 @@ def is_empty(notes: Mapping[str, Any]) -> bool:
     """Whether there is nothing in it worth keeping."""
     said = [notes["checks"], *(notes[name] for name in NOTES), *(notes[name] for name in LISTS)]
     return not any(any(one) if isinstance(one, list) else one for one in said)
+
+
+def _answers(typed: Mapping[str, str]) -> dict[str, str]:
+    numbers = map(str, range(1, CHECKS + 1))
+    return {number: typed[number] for number in numbers if typed.get(number) in ANSWERS}
 
 
 def _text(typed: str) -> str:

@@ -13,16 +13,23 @@ from domain.business_days import local_day
 from domain.company import Company
 from domain.consent import Consent, ConsentText
 from domain.data_items import CODES, in_order, value_of
+from domain.retention import after_months
 
 SCHEMA = "career-relay-package/1"
 ACQUISITION = "応募者本人から採用選考の応募書類として直接取得"
 """How the provider came by the data: the agency must record it (個人情報保護法 30, 規則 24)."""
+ACQUIRED_THROUGH = {
+    "agency": "職業紹介事業者を通じて採用選考の応募書類として取得",
+    "scout": "スカウト媒体を通じて採用選考の応募書類として取得",
+    "job_board": "求人媒体を通じて採用選考の応募書類として取得",
+    "other": "その他の第三者を通じて採用選考の応募書類として取得",
+}
+"""The same for who came by somebody else, where the company's contract allows that they are relayed
+(domain rules 4): the provider must not misstate it (30(2))."""
 LEASE = timedelta(days=35)
 """How long a read may be used before it is read again."""
 OF_ONE_READ = ("url", "expires_at")
 """What a file's entry says besides what the file is: where it can be fetched, and until when."""
-RECORD_YEARS = 3
-"""Records of hand-overs are kept for three years (規則 21, 25)."""
 
 
 def candidate_items(
@@ -52,11 +59,13 @@ def content(
     text: ConsentText,
     items: Mapping[str, Any],
     *,
+    source: str | None = None,
     files: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Everything that makes a package what it is, without the dates of its hand-overs.
 
-    Of a file it is what the file is; the link to it is of one read.
+    `source` is where the application came from. Of a file it is what the file is; the link to it is
+    of one read.
     """
     kept = [{key: one[key] for key in one if key not in OF_ONE_READ} for one in files]
     return {
@@ -68,7 +77,7 @@ def content(
             "address": company.address,
             "representative": company.representative,
         },
-        "acquisition_background": ACQUISITION,
+        "acquisition_background": ACQUIRED_THROUGH.get(source or "", ACQUISITION),
         "consent": {
             "id": consent.id,
             "given_at": instant_text(consent.given_at),
@@ -92,13 +101,9 @@ def use_until(now: datetime, consent_expires_at: datetime) -> datetime:
     return min(now + LEASE, consent_expires_at)
 
 
-def record_retention_until(last_provided_at: datetime) -> date:
-    """The last day on which the record is kept: three years, the first day not counted."""
-    day = local_day(last_provided_at)
-    year = day.year + RECORD_YEARS
-    if (day.month, day.day) == (2, 29):
-        return date(year, 2, 28)
-    return day.replace(year=year)
+def record_retention_until(last_provided_at: datetime, years: int) -> date:
+    """The last day on which the record is kept: the first day is not counted (規則 21, 25)."""
+    return after_months(local_day(last_provided_at), 12 * years)
 
 
 def instant_text(moment: datetime) -> str:

@@ -10,7 +10,7 @@ from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index
 from sqlmodel import Field
 
 from domain.base import Row, instant, one_of
-from domain.business_days import at, local_day
+from domain.business_days import Calendar, at, before, local_day
 from domain.errors import StepNotAllowed
 
 KINDS = (
@@ -56,9 +56,13 @@ def due_on(received_at: datetime) -> date:
     return local_day(received_at) + timedelta(days=ANSWER_DAYS)
 
 
-def next_look(due: date, now: datetime) -> datetime:
-    """When HR is reminded next: four days before, on the day itself, then every day."""
-    looks = (at(due - timedelta(days=_SOON_DAYS), _MORNING), at(due, _MORNING))
+def next_look(calendar: Calendar, due: date, now: datetime) -> datetime:
+    """When HR is reminded next: four days before, on the day itself, then every day.
+
+    The first of them on a day on which somebody is there: a due day may lie in the holidays.
+    """
+    soon = before(calendar, due - timedelta(days=_SOON_DAYS - 1), 1)
+    looks = (at(soon, _MORNING), at(due, _MORNING))
     later = [look for look in looks if look > now]
     return later[0] if later else at(local_day(now) + timedelta(days=1), _MORNING)
 
@@ -109,7 +113,7 @@ class RightsRequest(Row, table=True):
     reason: bytes | None = None
     answer: bytes | None = None
     answer_sha256: str | None = None
-    """Of the document that was handed over: it is made anew on demand, and proven by this."""
+    """Of what was handed over: the documents are made on demand, and each names its content so."""
     answered_at: datetime | None = instant(default=None)
     answer_channel: str | None = None
     answered_by: str | None = None

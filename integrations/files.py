@@ -6,7 +6,8 @@ pictures: programs, attached files, content fetched from elsewhere when it is op
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Literal
 from xml.parsers import expat
@@ -21,6 +22,8 @@ SECONDS = 30.0
 """How long to wait for the look into a PDF, which takes five seconds of a processor at the most."""
 _PDF_CHECK = Path(__file__).with_name("pdf_check.py")
 _AT_ONCE = CapacityLimiter(2)
+_MOST_WAITING = 4
+"""Whoever asks waits in a transaction: a crowd of slow documents must not hold them all."""
 _ENTRIES = 2_000
 _ALL_BYTES = 50 * 1024 * 1024
 _ELEMENTS = 20_000
@@ -69,7 +72,7 @@ class DocumentReader:
             await _check_pdf(content)
             return "pdf"
         if content.startswith(archives.ZIP):
-            async with _AT_ONCE:
+            async with _turn():
                 await to_thread.run_sync(_check_docx, content)
             return "docx"
         raise _no("file_type_unknown")
@@ -79,12 +82,21 @@ def _no(code: str) -> Invalid:
     return Invalid(_DETAILS[code], code=code)
 
 
+@asynccontextmanager
+async def _turn() -> AsyncIterator[None]:
+    """One of the few that are looked at, or that wait for it. Raises `TryLater`."""
+    if _AT_ONCE.statistics().tasks_waiting >= _MOST_WAITING:
+        raise TryLater
+    async with _AT_ONCE:
+        yield
+
+
 # ---- PDF ------------------------------------------------------------------------------------
 
 
 async def _check_pdf(content: bytes) -> None:
     """Ask a process that knows none of our keys, may write nothing, and bounds itself."""
-    async with _AT_ONCE:
+    async with _turn():
         try:
             with anyio.fail_after(SECONDS):
                 found = await _asked(content)

@@ -62,13 +62,13 @@ def found_in(content: bytes) -> str:
             for one in (document.trailer, *document.objects):
                 if (code := _seen(one, 0)) is not None:
                     return code
-            if any("duplicated key" in told for told in document.get_warnings()):
-                return "file_unreadable"  # every reader takes another of the two
+            # Of a key that stands there twice every reader takes another.
+            twice = any("duplicated key" in told for told in document.get_warnings())
     except pikepdf.PasswordError:
         return "file_protected"
     except (pikepdf.PdfError, pikepdf.ForeignObjectError, ValueError, TypeError, RuntimeError):
         return "file_unreadable"
-    return "ok"
+    return "file_unreadable" if twice else "ok"
 
 
 def _seen(value, depth: int) -> str | None:  # type: ignore[no-untyped-def]  # noqa: ANN001
@@ -79,14 +79,8 @@ def _seen(value, depth: int) -> str | None:  # type: ignore[no-untyped-def]  # n
         return "file_unreadable"
     if isinstance(value, pikepdf.Dictionary | pikepdf.Stream):
         keys = set(value.keys())
-        named = {str(value.get(key)) for key in _KINDS if _is_name(value.get(key))}
-        for code, by_key, by_kind in _REFUSED:
-            if keys & by_key or named & by_kind:
-                return code
-        if isinstance(value, pikepdf.Stream) and keys & _ELSEWHERE:
-            return "file_linked"
-        if any(_opens_page(value.get(key), 0) for key in keys & _BY_ITSELF):
-            return "file_linked"
+        if (code := _refused(value, keys)) is not None:
+            return code
         inner = [value.get(key) for key in keys]
     elif isinstance(value, pikepdf.Array):
         inner = list(value)
@@ -96,6 +90,20 @@ def _seen(value, depth: int) -> str | None:  # type: ignore[no-untyped-def]  # n
         direct = isinstance(one, pikepdf.Object) and not one.is_indirect
         if direct and (why := _seen(one, depth + 1)) is not None:
             return why
+    return None
+
+
+def _refused(value, keys: set[str]) -> str | None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    """Why a dictionary is refused for what it says itself."""
+    import pikepdf  # noqa: PLC0415
+
+    named = {str(value.get(key)) for key in _KINDS if _is_name(value.get(key))}
+    for code, by_key, by_kind in _REFUSED:
+        if keys & by_key or named & by_kind:
+            return code
+    elsewhere = isinstance(value, pikepdf.Stream) and keys & _ELSEWHERE
+    if elsewhere or any(_opens_page(value.get(key), 0) for key in keys & _BY_ITSELF):
+        return "file_linked"
     return None
 
 

@@ -53,9 +53,7 @@ async def queued(
     company_id, agency_id = world.company.id, world.agencies[agency].id
     tag = new_id("x")[-8:]
     async with runtime.database.transaction(company_id=company_id) as db:
-        candidate = Candidate(
-            company_id=company_id, id=new_id("cnd"), consent_seq=1, consent_head=tag, created_at=now
-        )  # fmt: skip
+        candidate = Candidate(company_id=company_id, id=new_id("cnd"), created_at=now)
         db.add(candidate)
         await db.flush()
         await vault.make_keys(db, runtime.tools.sealer, candidate)

@@ -55,7 +55,7 @@ AGENCIES: tuple[dict[str, Any], ...] = (
 GUARANTEES = ({"months": 6}, {"months": 3})
 MEMBERS = (
     (people.HR, "人事 花子", ["recruiter", "head", "admin"]),
-    (people.OFFICER, "法務 次郎", ["privacy_officer"]),
+    (people.OFFICER, "法務 次郎", ["privacy_officer", "feedback_approver"]),
 )
 
 

@@ -47,5 +47,6 @@ async def check(runtime: Runtime, ids: list[str]) -> None:
     async with runtime.database.transaction(company_id=company_id) as session:
         found: Any = await check_provisions(session, company_id, now)
         await call_officers(session, runtime.tools, found, now)
-    if found.uncovered:
-        log.error("provisions_without_valid_consent", company_id=company_id, check_id=found.id)
+    if found.alarming:
+        log.error("privacy_check_alarms", company_id=company_id, check_id=found.id,
+                  uncovered=found.uncovered, broken=found.broken)  # fmt: skip

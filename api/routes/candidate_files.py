@@ -19,7 +19,7 @@ from api.rate_limit import RateLimiter
 from api.runtime import Runtime
 from domain import data_items
 from domain.candidate_file import KINDS, MOST_BYTES, CandidateFile, HeldFile
-from domain.errors import Gone, Invalid, NotFound
+from domain.errors import Gone, Invalid, NotFound, TryLater
 from domain.flows.person.keep_file import keep_file, remove_file
 from domain.flows.relay.spread_correction import spread_correction
 from domain.ids import pattern
@@ -167,6 +167,8 @@ async def _keep(visit: Visit, kind: str) -> tuple[str, int] | None:
             )  # fmt: skip
     except Invalid as refusal:
         return refusal.code, status_of(refusal)
+    except TryLater as refusal:  # many documents are being looked at
+        return "too_many", status_of(refusal)
     return None
 
 

@@ -49,6 +49,8 @@ async def enter_code(visit: Link, process: Process) -> Response:
         return refused
     form = await visit.request.form()
     to, code = str(form.get("to", "")), _digits(str(form.get("code", "")))
+    if visit.proven:  # sent twice: the first time opened the visit
+        return visit.back(_onward(to))
     cookie = await take_code(visit.db, visit.tools, visit.opened, code, visit.now)
     if cookie is None:
         return _page(visit, 422, sent=True, fault="code_wrong", to=to)

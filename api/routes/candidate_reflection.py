@@ -46,7 +46,7 @@ async def feedback(visit: Visit) -> dict[str, Any] | None:
                 "application_id": one.application_id,
                 "job_title": one.job_title,
                 "may_ask": one.may_ask,
-                "state": "asked" if one.state == "to_approve" else one.state,
+                "state": one.state,
                 "asked_on": day(one.asked_at, visit.locale),
                 "answered_on": day(one.answered_at, visit.locale),
                 "answer": one.answer,
@@ -115,7 +115,8 @@ async def keep_notes(visit: Link, process: Process, application_id: ApplicationI
     """Keep the notes as they are now."""
     if refused := await visit.refusal("my_page", process=process, proven=True):
         return refused
-    if await _about(visit, application_id) is None:
+    about = await _about(visit, application_id)
+    if about is None:
         return visit.stale()
     typed = _typed(await visit.request.form())
     kept = await reflect(
@@ -123,7 +124,7 @@ async def keep_notes(visit: Link, process: Process, application_id: ApplicationI
         typed=typed, now=visit.now,
     )  # fmt: skip
     if not kept:
-        return visit.back("?done=reflection_gone")
+        return visit.back("?done=reflection_gone" if about.updated_at else "?done=unchanged")
     return visit.back(f"/reflection/{application_id}?kept=1")
 
 
@@ -146,11 +147,11 @@ def _typed(form: FormData) -> dict[str, Any]:
     def lines(name: str) -> list[str]:
         return [str(one) for one in form.getlist(name)][:_MOST_LINES]
 
+    stage, numbers = str(form.get("stage", "")), range(1, CHECKS + 1)
+    answers = {str(number): str(form.get(f"check-{number}", "")) for number in numbers}
     return {
-        "stage": str(form.get("stage", "")),
-        "checks": {
-            str(number): str(form.get(f"check-{number}", "")) for number in range(1, CHECKS + 1)
-        },
+        "stage": stage,
+        "checks": {stage: answers},
         **{name: str(form.get(name, "")) for name in ("questions", "reactions", "next")},
         **{name: lines(name) for name in ("good", "improve")},
     }

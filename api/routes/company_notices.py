@@ -146,6 +146,8 @@ class MetricsOut(Shape):
     requests_overdue: int
     erasures_due: int
     erasures_done: int
+    licence_expiring_90d: int
+    audit_chain_ok_at: Utc | None
     on_time_by_stage: list[SliceOut]
     placement_by_agency: list[SliceOut]
     bounces_by_template: list[SliceOut]
@@ -392,6 +394,8 @@ def _numbers(found: Metrics) -> MetricsOut:
         requests_overdue=found.requests_overdue,
         erasures_due=found.erasures_due,
         erasures_done=found.erasures_done,
+        licence_expiring_90d=found.licence_expiring_90d,
+        audit_chain_ok_at=found.audit_chain_ok_at,
         on_time_by_stage=_slices(found.by_stage),
         placement_by_agency=_slices(found.by_agency),
         bounces_by_template=_slices(found.by_template),

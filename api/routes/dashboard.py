@@ -5,7 +5,6 @@ and the credits in `ledger_pages`.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Annotated, Any, Literal
 
@@ -15,6 +14,7 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.deps import Db, Kit, Now
+from api.page_forms import Refilled, known
 from api.pages import page
 from api.session import SignedIn, signed_in
 from domain.business_days import local_day
@@ -39,50 +39,8 @@ Reader = Annotated[SignedIn, signed_in("company")]
 Before = Annotated[str | None, Query(pattern=r"^[a-z]{3}_[0-9a-zA-Z]{1,40}$")]
 Done = Annotated[str, Query(pattern=r"^[a-z_]{0,40}$")]
 ApplicationId = Annotated[str, Path(pattern=pattern("app"))]
-DONE = frozenset({
-    "hold_cleared", "notice_sent", "feedback_saved", "feedback_removed", "decided", "interim_sent",
-    "link_revoked",
-})  # fmt: skip
-FAULTS = frozenset({
-    "reason_missing", "outcome_missing", "hold_not_set", "overtaken", "not_sendable",
-    "not_rejected", "on_hold", "missing_blocks", "not_editable", "feedback_length",
-    "feedback_topic", "feedback_contact", "feedback_salary", "feedback_comparison",
-    "feedback_insult", "feedback_other_person", "interim_reason_missing", "new_date_missing",
-    "date_in_the_past", "not_undecided", "not_eligible", "already_answered",
-})  # fmt: skip
-"""Refusals that have words of their own; the others share a sentence."""
 CHART = {"wide": (580, 230), "narrow": (320, 200)}
 """About as wide as they are drawn, so that their letters keep their size."""
-
-
-@dataclass(frozen=True)
-class Fault:
-    """What is wrong with a form, at which control; `words` are codes of the catalogue."""
-
-    form: str
-    control: str
-    code: str
-    detail: str = ""
-
-    @property
-    def words(self) -> str:
-        """The catalogue's key for what to tell the person."""
-        return f"dashboard.fault_{self.code if self.code in FAULTS else 'other'}"
-
-
-@dataclass(frozen=True)
-class Refilled:
-    """A form to show again: what was entered and what is wrong with it."""
-
-    faults: Sequence[Fault] = ()
-    values: dict[str, str] = field(default_factory=dict)
-    status: int = 200
-    made: Any = None
-    """Something to show this once: a link, a secret."""
-
-    def of(self, form: str) -> list[Fault]:
-        """What is wrong with one form of the page."""
-        return [fault for fault in self.faults if fault.form == form]
 
 
 @router.get("")
@@ -111,7 +69,7 @@ async def overview(
         names=await names_of(db, tools, company_id, [*due, *recent]),
         waiting=await waiting(db, company, now),
         today=today,
-        done=_known(done),
+        done=known("dashboard", done),
     )
 
 
@@ -196,7 +154,7 @@ async def application_page(
         today=local_day(now),
         may_act=person.has("recruiter", "head"),
         again=again,
-        done=_known(done),
+        done=known("dashboard", done),
     )
 
 
@@ -304,8 +262,3 @@ def _following(rows: Sequence[Row[Any]]) -> str | None:
 
 def _may_edit(notice: Row[Any]) -> bool:
     return notice.state in LIVING and notice.kind == "rejected" and notice.mail_id is None
-
-
-def _known(done: str) -> str:
-    """A message of ours, never words of the URL."""
-    return done if done in DONE else ""

@@ -15,8 +15,9 @@ from fastapi.responses import Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.deps import Db, Kit, Now
+from api.page_forms import Refilled, known
 from api.pages import catalogues, page
-from api.routes.dashboard import Before, Done, Fault, Reader, Refilled, names_of
+from api.routes.dashboard import Before, Done, Reader, names_of
 from api.session import SignedIn
 from domain.ats_secrets import open_secrets
 from domain.company import Company
@@ -48,16 +49,6 @@ _BADGES = {
 }  # fmt: skip
 _LIVELY = ("waiting", "greeted", "refused", "starting")
 """States somebody is watching: looked at again every few seconds, the others more rarely."""
-
-
-class AtsFault(Fault):
-    """A fault of this room's forms, with words in this room's catalogue."""
-
-    @property
-    def words(self) -> str:
-        """The catalogue's key for what to tell the person."""
-        key = f"fault_{self.code}"
-        return f"ats.{key if key in _written() else 'fault_other'}"
 
 
 @dataclass(frozen=True)
@@ -113,7 +104,7 @@ async def overview(
         systems={group: systems(tools, group) for group in GROUPS},
         failed=await view.deliveries(db, company_id, status="failed", limit=3),
         may_act=person.has("recruiter", "head"),
-        done=_known(done),
+        done=known("ats", done),
     )
 
 
@@ -158,7 +149,7 @@ async def connection(
 ) -> Response:
     """One connection: the steps, whether it works, the words to map, its settings."""
     return await connection_page(
-        request, person, db, tools, now=now, connection_id=connection_id, done=_known(done)
+        request, person, db, tools, now=now, connection_id=connection_id, done=known("ats", done)
     )
 
 
@@ -262,7 +253,7 @@ async def deliveries(
         connections=await view.connections_of(db, company_id),
         following=rows[-1].id if len(rows) == view.PAGE else None,
         may_act=person.has("recruiter", "head"),
-        done=_known(done),
+        done=known("ats", done),
     )
 
 
@@ -277,7 +268,7 @@ async def delivery(
     done: Done = "",
 ) -> Response:
     """One delivery: what it said, and what that did."""
-    return await delivery_page(request, person, db, tools, delivery_id, done=_known(done))
+    return await delivery_page(request, person, db, tools, delivery_id, done=known("ats", done))
 
 
 async def delivery_page(
@@ -397,8 +388,3 @@ def _moment(told: str | None) -> datetime | None:
 def _written() -> Mapping[str, str]:
     """The words of this room: some codes have their own, the others share a sentence."""
     return catalogues()["ja"]["ats"]
-
-
-def _known(done: str) -> str:
-    """A message of ours, never words of the URL."""
-    return done if f"done_{done}" in _written() else ""

@@ -10,11 +10,10 @@ from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.deps import Db, Kit, Now
+from api.page_forms import Form, Refilled
 from api.routes.ats import connections
-from api.routes.dashboard import Refilled
 from api.routes.dashboard_ats import (
     SOURCES,
-    AtsFault,
     ConnectionId,
     DeliveryId,
     Provider,
@@ -23,7 +22,7 @@ from api.routes.dashboard_ats import (
     new_page,
     setup_of,
 )
-from api.routes.dashboard_forms import Actor, Form
+from api.routes.dashboard_forms import Actor
 from api.session import SignedIn
 from domain.ats_secrets import open_secrets
 from domain.company import Company
@@ -61,14 +60,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 class AtsForm(Form):
     """A form of this room: its faults have words of their own."""
 
-    fault = AtsFault
-
-
-async def _sent(request: Request, name: str, control: str, *fields: str) -> AtsForm:
-    """The form, with these fields of it."""
-    form = await request.form()
-    values = {one: str(form.get(one, "")).replace("\x00", "").strip() for one in fields}
-    return AtsForm(name, control, values)
+    areas = ("ats",)
 
 
 # ---- connect ---------------------------------------------------------------------------------
@@ -80,7 +72,7 @@ async def connect(
 ) -> Response:
     """Connect a system. A secret of ours is shown this once, in the step that asks for it."""
     setup = setup_of(tools, provider)
-    form = await _sent(request, "new", "new-name", *_fields(setup, "name", "secret"))
+    form = await AtsForm.read(request, "new", "new-name", *_fields(setup, "name", "secret"))
     given = form.values["secret"]
     secret = given or (_made(setup) if setup.maker == "ours" else "")
     fault = _name_fault(form.values["name"]) or _setting_fault(setup, form.values)
@@ -138,7 +130,7 @@ async def rename(
     *, connection_id: ConnectionId, request: Request, person: Actor, db: Db, tools: Kit, now: Now
 ) -> Response:
     """Another name for people."""
-    form = await _sent(request, "name", "name", "name")
+    form = await AtsForm.read(request, "name", "name", "name")
     if _name_fault(form.values["name"]) is not None:
         form.refuse("name_missing")
     else:
@@ -152,7 +144,7 @@ async def switch(
     *, connection_id: ConnectionId, request: Request, person: Actor, db: Db, tools: Kit, now: Now
 ) -> Response:
     """Off: nothing is taken in and nobody is asked. On again: what was missed is asked for."""
-    form = await _sent(request, "switch", "switch", "enabled")
+    form = await AtsForm.read(request, "switch", "switch", "enabled")
     on = form.values["enabled"] == "on"
     await _change(form, db, tools, person, connection_id, {"enabled": on}, now)
     done = "switched_on" if on else "switched_off"
@@ -166,7 +158,7 @@ async def set_key(
     """The credential for the vendor's API, and the settings it needs; or none any more."""
     row = await lock(db, AtsConnection, person.company_id or "", connection_id)
     setup = setup_of(tools, row.provider)
-    form = await _sent(request, "key", "key-0", *_fields(setup, "remove"))
+    form = await AtsForm.read(request, "key", "key-0", *_fields(setup, "remove"))
     needed = [one for one in setup.settings if one.with_key]
     settings = {k: v for k, v in _settings(setup, form.values).items() if k in _names(needed)}
     if form.values["remove"]:
@@ -203,7 +195,7 @@ async def save_settings(
     row = await lock(db, AtsConnection, person.company_id or "", connection_id)
     setup = setup_of(tools, row.provider)
     fields = _fields(setup, "excluded_reasons", "write_back")
-    form = await _sent(request, "settings", "excluded_reasons", *fields)
+    form = await AtsForm.read(request, "settings", "excluded_reasons", *fields)
     excluded = [one.strip() for one in form.values["excluded_reasons"].splitlines() if one.strip()]
     fault = _setting_fault(setup, form.values)
     if fault is not None:
@@ -276,7 +268,7 @@ async def rotate(
     """A new secret besides the present one. One of ours is shown this once."""
     row = await lock(db, AtsConnection, person.company_id or "", connection_id)
     setup = setup_of(tools, row.provider)
-    form = await _sent(request, "secret", "secret", "secret", "event")
+    form = await AtsForm.read(request, "secret", "secret", "secret", "event")
     given = form.values["secret"]
     secret = given or (_made(setup) if setup.maker == "ours" else "")
     if not secret:
@@ -335,7 +327,7 @@ async def replay(
     *, delivery_id: DeliveryId, request: Request, person: Actor, db: Db, tools: Kit, now: Now
 ) -> Response:
     """Read a delivery again. What took effect before takes none again."""
-    form = await _sent(request, "replay", "replay")
+    form = await AtsForm.read(request, "replay", "replay")
     await form.run(db, lambda: replay_delivery(db, person.company_id or "", delivery_id, now))
     if form.refilled is not None:
         return await delivery_page(request, person, db, tools, delivery_id, again=form.refilled)

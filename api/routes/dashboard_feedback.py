@@ -12,13 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.deps import Db, Kit, Now
 from api.errors import status_of
+from api.page_forms import Form, Refilled, known
 from api.pages import page
-from api.routes.dashboard import FAULTS, Done, Fault, Refilled
-from api.routes.dashboard_forms import Form, sent
+from api.routes.dashboard import Done
 from api.session import SignedIn, signed_in
 from domain.company import Company
 from domain.errors import Forbidden
-from domain.feedback import hits
+from domain.feedback import hits, touching
 from domain.flows.tell import answer_feedback as answering
 from domain.flows.tell.ask_feedback import allow_feedback_requests
 from domain.ids import pattern
@@ -32,33 +32,17 @@ Writer = Annotated[SignedIn, signed_in("company", "recruiter", "head")]
 Approver = Annotated[SignedIn, signed_in("company", "feedback_approver")]
 Head = Annotated[SignedIn, signed_in("company", "head")]
 RequestId = Annotated[str, Path(pattern=pattern("fbr"))]
-DONE = frozenset({
-    "answered", "to_approve", "asked", "standard", "void", "switched_on", "switched_off",
-})  # fmt: skip
 _GUARD = frozenset({
     "feedback_topic", "feedback_contact", "feedback_salary", "feedback_comparison",
     "feedback_insult", "feedback_other_person",
 })  # fmt: skip
 """What a second person may find harmless; a length is no matter of opinion."""
-_OWN_WORDS = frozenset({"second_person", "step_not_allowed"})
-
-
-class QueueFault(Fault):
-    """A fault of this page; those of the guard are said as they are on an application's page."""
-
-    @property
-    def words(self) -> str:
-        """The catalogue's key for what to tell the person."""
-        if self.code in FAULTS:
-            return f"dashboard.fault_{self.code}"
-        code = self.code if self.code in _OWN_WORDS else "other"
-        return f"dashboard_feedback.fault_{code}"
 
 
 class QueueForm(Form):
-    """A form of this page."""
+    """A form of this page; what the guard says is said as on an application's page."""
 
-    fault = QueueFault
+    areas = ("dashboard_feedback", "dashboard")
 
 
 @router.get("")
@@ -82,11 +66,11 @@ async def answer(
     *, request_id: RequestId, request: Request, person: Writer, db: Db, tools: Kit, now: Now
 ) -> Response:
     """Send one's own words, or put words the guard stopped before a second person."""
-    form = await _sent(request, request_id, "words", "step")
+    form = await QueueForm.read(request, request_id, f"words-{request_id}", "words", "step")
     words, company_id = form.values["words"], person.company_id or ""
     if form.values["step"] == "propose":
         await form.run(db, lambda: answering.propose_feedback(
-            db, tools, company_id, request_id, words, actor=person.member_id
+            db, tools, company_id, request_id, words, actor=person.member_id, now=now
         ))  # fmt: skip
     else:
         await form.run(db, lambda: answering.answer_feedback(
@@ -100,7 +84,7 @@ async def reply_kindly(
     *, request_id: RequestId, request: Request, person: Writer, db: Db, tools: Kit, now: Now
 ) -> Response:
     """Send the kind standard reply."""
-    form = await _sent(request, request_id)
+    form = await QueueForm.read(request, request_id, f"words-{request_id}")
     await form.run(db, lambda: answering.reply_kindly(
         db, tools, person.company_id or "", request_id, actor=person.member_id, now=now
     ))  # fmt: skip
@@ -112,7 +96,7 @@ async def approve(
     *, request_id: RequestId, request: Request, person: Approver, db: Db, tools: Kit, now: Now
 ) -> Response:
     """A second person finds the words harmless, and they are sent."""
-    form = await _sent(request, request_id)
+    form = await QueueForm.read(request, request_id, f"words-{request_id}")
     await _run(form, db, lambda: answering.approve_feedback(
         db, tools, person.company_id or "", request_id, actor=person.member_id, now=now
     ))  # fmt: skip
@@ -121,19 +105,14 @@ async def approve(
 
 @router.post("/{request_id}/return")
 async def hand_back(
-    *, request_id: RequestId, request: Request, person: Approver, db: Db, tools: Kit
+    *, request_id: RequestId, request: Request, person: Reader, db: Db, tools: Kit
 ) -> Response:
-    """The second person hands the words back to be changed."""
-    form = await _sent(request, request_id)
+    """The second person, or whoever wrote them, hands the words back to be changed."""
+    form = await QueueForm.read(request, request_id, f"words-{request_id}")
     await form.run(db, lambda: answering.return_feedback(
         db, tools, person.company_id or "", request_id
     ))  # fmt: skip
     return await _after(request, person, db, tools, form)
-
-
-async def _sent(request: Request, request_id: str, *fields: str) -> QueueForm:
-    plain = await sent(request, request_id, f"words-{request_id}", *fields)
-    return QueueForm(plain.name, plain.control, plain.values)
 
 
 async def _run(form: Form, db: AsyncSession, act: Callable[[], Awaitable[Any]]) -> None:
@@ -177,14 +156,15 @@ async def _page(
         names=names,
         drafts=words,
         found={
-            row.id: sorted({hit.code for hit in hits(words[row.id], [names[row.candidate_id]])})
+            row.id: hits(words[row.id], [names[row.candidate_id]])
             for row in rows
             if row.id in words
         },
+        touching=touching,
         allowed=company.feedback_requests,
         again=shown,
         stopped=[one.form for one in shown.faults if one.code in _GUARD],
-        done=done if done in DONE else "",
+        done=known("dashboard_feedback", done),
         may_answer=person.has("recruiter", "head"),
         may_approve=person.has("feedback_approver"),
         may_switch=person.has("head"),

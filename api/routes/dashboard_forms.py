@@ -1,20 +1,16 @@
 """What HR does on its pages. Forms work without a script; a refusal shows them again, filled."""
 
-from collections.abc import Awaitable, Callable
 from datetime import date
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import RedirectResponse, Response
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.deps import Db, Kit, Now
-from api.errors import status_of
+from api.page_forms import Form
 from api.pages import locale_of, page, words
 from api.routes.dashboard import (
     ApplicationId,
-    Fault,
-    Refilled,
     application_page,
 )
 from api.session import SignedIn, signed_in
@@ -22,7 +18,6 @@ from api.shapes import utc_text
 from domain.application import HOLDS
 from domain.business_days import local_day
 from domain.company import Company
-from domain.errors import Conflict, Halted, Invalid, Refusal
 from domain.flows.hear import report_application as report
 from domain.flows.tell.send_notice import send_interim_notice, send_notice
 from domain.flows.tell.write_feedback import write_feedback
@@ -40,46 +35,12 @@ _LONGEST_REASON = 200
 _DECISIONS = ("rejected", "withdrawn", "hired", "active")
 
 
-class Form:
-    """One form that was sent: its values, and what the domain says to them."""
-
-    fault: type[Fault] = Fault
-
-    def __init__(self, name: str, control: str, values: dict[str, str]) -> None:
-        self.name, self.control, self.values = name, control, values
-        self.refilled: Refilled | None = None
-        self.result: Any = None
-
-    async def run(self, db: AsyncSession, act: Callable[[], Awaitable[Any]]) -> bool:
-        """Do it, in a transaction of its own; false when it was refused."""
-        try:
-            async with db.begin_nested():
-                self.result = await act()
-        except (Conflict, Invalid, Halted) as refusal:
-            self.refuse(refusal.code, status_of(refusal), _harmless(refusal))
-            return False
-        return True
-
-    def refuse(self, code: str, status: int = 422, detail: str = "") -> None:
-        """Show the form again with this fault."""
-        fault = self.fault(self.name, self.control, code, detail)
-        self.refilled = Refilled([fault], {f"{self.name}.{k}": v for k, v in self.values.items()},
-                                 status)  # fmt: skip
-
-
-async def sent(request: Request, name: str, control: str, *fields: str) -> Form:
-    """The form, with these fields of it."""
-    form = await request.form()
-    values = {one: str(form.get(one, "")).replace("\x00", "").strip() for one in fields}
-    return Form(name, control, values)
-
-
 @router.post("/applications/{application_id}/holds")
 async def clear_hold(
     *, application_id: ApplicationId, request: Request, person: Actor, db: Db, tools: Kit, now: Now
 ) -> Response:
     """A person says why a hold does not stand in the way."""
-    form = await sent(request, "hold", "hold-reason", "hold", "reason")
+    form = await Form.read(request, "hold", "hold-reason", "hold", "reason")
     hold, reason = form.values["hold"], form.values["reason"]
     if hold not in HOLDS or not 1 <= len(reason) <= _LONGEST:
         form.refuse("reason_missing")
@@ -101,7 +62,7 @@ async def decide(
     *, application_id: ApplicationId, request: Request, person: Actor, db: Db, tools: Kit, now: Now
 ) -> Response:
     """How the application ended, or that it goes on."""
-    form = await sent(request, "decision", "decision-outcome", "outcome")
+    form = await Form.read(request, "decision", "decision-outcome", "outcome")
     outcome = form.values["outcome"]
     if outcome not in _DECISIONS:
         form.refuse("outcome_missing")
@@ -134,7 +95,7 @@ async def send(
     now: Now,
 ) -> Response:
     """The notice goes out now."""
-    form = await sent(request, "notice", "send-now")
+    form = await Form.read(request, "notice", "send-now")
     await form.run(db, lambda: send_notice(db, tools, person.company_id or "", notice_id, now))
     return await _to_application(request, person, db, tools, now, application_id, form,
                                  "notice_sent")  # fmt: skip
@@ -152,7 +113,7 @@ async def feedback(
     now: Now,
 ) -> Response:
     """Words for the candidate, through the guard; empty removes them."""
-    form = await sent(request, "feedback", "feedback", "feedback")
+    form = await Form.read(request, "feedback", "feedback", "feedback")
     said = form.values["feedback"] or None
     await form.run(db, lambda: write_feedback(db, tools, person.company_id or "", notice_id, said))
     done = "feedback_saved" if said else "feedback_removed"
@@ -164,7 +125,7 @@ async def tell_interim(
     *, application_id: ApplicationId, request: Request, person: Actor, db: Db, tools: Kit, now: Now
 ) -> Response:
     """The candidate hears that it takes longer. The promise stays."""
-    form = await sent(request, "interim", "interim-reason", "reason", "new_date")
+    form = await Form.read(request, "interim", "interim-reason", "reason", "new_date")
     reason, new_date = form.values["reason"], _day(form.values["new_date"])
     if not 1 <= len(reason) <= _LONGEST_REASON:
         form.refuse("interim_reason_missing")
@@ -189,7 +150,7 @@ async def hand_over(
     *, application_id: ApplicationId, request: Request, person: Actor, db: Db, tools: Kit, now: Now
 ) -> Response:
     """A link to the opt-in form, with its code to print, shown this once for HR to hand over."""
-    form = await sent(request, "link", "link-make")
+    form = await Form.read(request, "link", "link-make")
     company_id = person.company_id or ""
     await form.run(db, lambda: hand_over_link(db, tools, company_id, application_id, now))
     if form.refilled is not None:
@@ -210,7 +171,7 @@ async def take_link_back(
     tools: Kit, now: Now,
 ) -> Response:  # fmt: skip
     """A link reached the wrong person, or is not to be used: it stops working."""
-    form = await sent(request, "link", f"revoke-{link_id}")
+    form = await Form.read(request, "link", f"revoke-{link_id}")
     await form.run(
         db, lambda: revoke_link(db, person.company_id or "", application_id, link_id, now)
     )
@@ -227,11 +188,6 @@ async def _to_application(  # noqa: PLR0917 - the page's own needs, in its own o
     return await application_page(
         request, person, db, tools, now=now, application_id=application_id, again=form.refilled
     )
-
-
-def _harmless(refusal: Refusal) -> str:
-    """The guard's own words (rules and listed words); other details are for programs."""
-    return refusal.detail if refusal.code.startswith("feedback_") else ""
 
 
 def _day(given: str) -> date | None:

@@ -13,9 +13,10 @@ from api import imports as files
 from api import uploads
 from api.deps import Db, Kit, Now
 from api.errors import status_of
+from api.page_forms import Fault, Refilled
 from api.pages import locale_of, page, words
 from api.routes.company_imports import errors_csv
-from api.routes.dashboard import Before, Fault, Refilled
+from api.routes.dashboard import Before
 from api.session import SignedIn, signed_in
 from domain.delivery import AtsConnection
 from domain.errors import Conflict, Gone, Invalid, NotFound, Refusal
@@ -34,13 +35,7 @@ Reader = Annotated[SignedIn, signed_in("company")]
 Actor = Annotated[SignedIn, signed_in("company", "recruiter", "head")]
 ImportId = Annotated[str, Path(pattern=pattern("imp"))]
 MEANINGS = {"outcome": OUTCOMES, "reason": PARTIES, "source": SOURCES}
-FAULTS = frozenset({
-    "file_missing", "file_empty", "file_too_large", "file_unreadable", "file_type_unknown",
-    "file_protected", "file_macros", "encoding_unknown", "too_many_columns", "too_many_rows",
-    "header_missing", "questions_open", "rows_bad", "rows_none", "file_gone", "already_started",
-    "history_before_missing",
-})  # fmt: skip
-"""Refusals that have words of their own; the others share a sentence."""
+_AREAS = ("imports",)
 ROW_FAULTS = frozenset({
     "character_invalid", "digits_lost", "email_invalid", "phone_invalid", "date_invalid",
     "date_order", "date_in_the_future", "too_long", "word_unknown", "outcome_unknown",
@@ -49,15 +44,6 @@ ROW_FAULTS = frozenset({
 _WORKING = ("queued", "running")
 _SHOWN = 50
 _COLUMN = re.compile(r"column\.([1-9][0-9]{0,2})")
-
-
-class _Fault(Fault):
-    """What is wrong with a file or a form, in this page's words."""
-
-    @property
-    def words(self) -> str:
-        """The catalogue's key for what to tell the person."""
-        return f"imports.fault_{self.code if self.code in FAULTS else 'other'}"
 
 
 @router.get("")
@@ -109,7 +95,7 @@ async def check(
     run = await _mine(db, company_id, import_id)
     before = _day(given.get("history_before", ""))
     if before is None:
-        fault = _Fault("check", "history", "history_before_missing")
+        fault = Fault("check", "history", "history_before_missing", areas=_AREAS)
         return await _one(request, person, db, tools, import_id, Refilled([fault], status=422))
     told = _told(import_file.view_of(tools.sealer, run), given)
 
@@ -170,15 +156,15 @@ async def _acted(  # noqa: PLR0917 - the page's own needs, in its own order
     return RedirectResponse(f"/dashboard/imports/{import_id}", 303)
 
 
-def _fault(form: str, refusal: Refusal) -> _Fault:
+def _fault(form: str, refusal: Refusal) -> Fault:
     control = {"questions_open": "questions", "rows_bad": "skip-bad"}.get(refusal.code, form)
-    return _Fault(form, control, refusal.code)
+    return Fault(form, control, refusal.code, areas=_AREAS)
 
 
 async def _refused_upload(  # noqa: PLR0917 - as above
     request: Request, person: SignedIn, db: AsyncSession, tools: Tools, code: str, status: int
 ) -> Response:
-    again = Refilled([_Fault("upload", "file", code)], status=status)
+    again = Refilled([Fault("upload", "file", code, areas=_AREAS)], status=status)
     return await _overview(request, person, db, tools, again=again)
 
 

@@ -9,10 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from api.deps import Db, Kit, Now
-from api.privacy_room import Done, Officer, PrivacyForm, sent, show, to
+from api.officer_room import Done, Officer, PrivacyForm, show, to
+from api.page_forms import Refilled
 from api.rooms import people as names_of_people
 from api.rooms import whole
-from api.routes.dashboard import Before, Refilled
+from api.routes.dashboard import Before
 from api.session import SignedIn
 from domain.business_days import JST, local_day
 from domain.errors import NotFound
@@ -42,7 +43,7 @@ async def list_incidents(
         wanted = wanted.where(col(Incident.id) < before)
     rows = (await db.scalars(wanted.order_by(col(Incident.id).desc()).limit(_PAGE))).all()
     return show(
-        request, "incidents", rows=rows, today=local_day(now), days=due_days,
+        request, "privacy", "incidents", rows=rows, today=local_day(now), days=due_days,
         following=rows[-1].id if len(rows) == _PAGE else None,
     )  # fmt: skip
 
@@ -57,7 +58,7 @@ async def new_incident(*, request: Request, person: Officer, now: Now) -> Respon
 @router.post("")
 async def open_one(*, request: Request, person: Officer, db: Db, tools: Kit, now: Now) -> Response:
     """It is registered: the clocks begin with the day of knowing."""
-    form = await sent(request, "incident", "incident-known", *_FIELDS, many=("kinds",))
+    form = await PrivacyForm.read(request, "incident", "incident-known", *_FIELDS, many=("kinds",))
     report = _report(form, now)
     if report is not None:
         known = report
@@ -86,7 +87,9 @@ async def amend(
     *, incident_id: IncidentId, request: Request, person: Officer, db: Db, tools: Kit, now: Now
 ) -> Response:
     """More is known."""
-    form = await sent(request, "incident", "incident-persons", *_FIELDS, many=("kinds",))
+    form = await PrivacyForm.read(
+        request, "incident", "incident-persons", *_FIELDS, many=("kinds",)
+    )
     row = await find(db, Incident, person.company_id or "", incident_id)
     if row is None:
         raise NotFound
@@ -116,7 +119,7 @@ async def take_step(
     now: Now,
 ) -> Response:
     """A report was made, or the people concerned were told."""
-    form = await sent(request, f"step-{step}", f"step-{step}", "sure")
+    form = await PrivacyForm.read(request, f"step-{step}", f"step-{step}", "sure")
     company_id, actor = person.company_id or "", person.member_id
 
     async def act() -> Incident:
@@ -136,7 +139,7 @@ async def take_step(
 def _new(request: Request, now: datetime, *, again: Refilled | None = None) -> Response:
     local = now.astimezone(JST)
     return show(
-        request, "incident_new", again,
+        request, "privacy", "incident_new", again,
         kinds=TICKED, items=ITEMS, most=LONGEST_ITEM, many=MANY,
         known_on=local.date().isoformat(), known_time=f"{local:%H:%M}",
         ticked=(again.values.get("incident.kinds", "") if again else "").split(),
@@ -163,7 +166,7 @@ async def _one(
     }  # fmt: skip
     ticked = again.values.get("incident.kinds") if again else None
     return show(
-        request, "incident", again, done=done, **shown,
+        request, "privacy", "incident", again, done=done, **shown,
         kinds=TICKED, items=ITEMS, to_people=TO_PEOPLE, most=LONGEST_ITEM, many=MANY,
         ticked=row.kinds if ticked is None else ticked.split(),
         persons=str(row.persons), encrypted=row.encrypted,

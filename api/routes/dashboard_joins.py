@@ -7,9 +7,9 @@ from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.deps import Db, Kit, Now
+from api.page_forms import Form, Refilled, known
 from api.pages import locale_of, page, words
-from api.routes.dashboard import Fault, Refilled, names_of
-from api.routes.dashboard_forms import Form
+from api.routes.dashboard import names_of
 from api.session import SignedIn, signed_in
 from domain.company import Company
 from domain.flows.ways_in import join
@@ -23,25 +23,12 @@ Actor = Annotated[SignedIn, signed_in("company", "recruiter", "head")]
 Reader = Annotated[SignedIn, signed_in("company")]
 RequestId = Annotated[str, Path(pattern=pattern("jrq"))]
 MOST_SHOWN = 50
-DONE = frozenset({"matched", "closed"})
-FAULTS = frozenset({
-    "join_over", "application_unclear", "not_eligible", "already_answered", "number_missing",
-})  # fmt: skip
-
-
-class JoinFault(Fault):
-    """A fault of these forms, with words in the catalogue `dashboard_joins`."""
-
-    @property
-    def words(self) -> str:
-        """The catalogue's key for what to tell the person."""
-        return f"dashboard_joins.fault_{self.code if self.code in FAULTS else 'other'}"
 
 
 class JoinForm(Form):
     """A form of these pages."""
 
-    fault = JoinFault
+    areas = ("dashboard_joins",)
 
 
 @router.get("/join-link")
@@ -66,7 +53,7 @@ async def match(
     *, request_id: RequestId, request: Request, person: Actor, db: Db, tools: Kit, now: Now
 ) -> Response:
     """HR found the application: first it sees whose it is, then the form goes to the address."""
-    form = await _sent(request, request_id, "number", "sure")
+    form = await JoinForm.read(request, request_id, f"number-{request_id}", "number", "sure")
     company = await db.get_one(Company, person.company_id)
     if not form.values["number"]:
         form.refuse("number_missing")
@@ -95,7 +82,7 @@ async def close(
     *, request_id: RequestId, request: Request, person: Actor, db: Db, tools: Kit, now: Now
 ) -> Response:
     """HR found nobody: a kind mail, and the address is forgotten."""
-    form = await _sent(request, request_id)
+    form = await JoinForm.read(request, request_id, f"number-{request_id}")
     company = await db.get_one(Company, person.company_id)
     await form.run(
         db,
@@ -104,12 +91,6 @@ async def close(
         ),
     )  # fmt: skip
     return await _answered(request, person, db, tools, form, "closed")
-
-
-async def _sent(request: Request, request_id: str, *fields: str) -> JoinForm:
-    form = await request.form()
-    values = {one: str(form.get(one, "")).replace("\x00", "").strip() for one in fields}
-    return JoinForm(request_id, f"number-{request_id}", values)
 
 
 async def _answered(  # noqa: PLR0917 - the page's own needs, in its own order
@@ -137,7 +118,7 @@ async def _page(
         status=again.status,
         rows=[_row(tools.sealer, one) for one in held],
         may_act=person.has("recruiter", "head"),
-        done=done if done in DONE else "",
+        done=known("dashboard_joins", done),
         again=again,
     )
 

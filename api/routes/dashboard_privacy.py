@@ -14,26 +14,28 @@ from sqlmodel import col, select
 
 from api.deps import Db, Kit, Now
 from api.errors import status_of
+from api.officer_room import HOME, Done, Officer, PrivacyForm, show, to
+from api.page_forms import Refilled
 from api.pages import DEFAULT_LOCALE, LOCALES, locale_of, words
-from api.privacy_room import HOME, Done, Officer, sent, show, to
 from api.register_out import MEDIA, register_file
 from api.rooms import day as a_day
 from api.rooms import people as names_of_people
 from api.routes.candidate_files import as_attachment
-from api.routes.dashboard import ApplicationId, Before, Refilled, names_of
+from api.routes.dashboard import ApplicationId, Before, names_of
 from api.session import SignedIn
 from domain.application import Application
 from domain.business_days import local_day
 from domain.candidate import Candidate
 from domain.candidate_file import REASONS
 from domain.company import Company
+from domain.consent import last_day
 from domain.consent_text import headings, said
 from domain.errors import Gone, NotFound
 from domain.flows.consent import record_guardian as guardians
 from domain.flows.consent.append_consent_event import surviving
 from domain.flows.consent.record_paper_consent import Paper, paper_statement, record_paper_consent
-from domain.flows.office import override_source as sources
 from domain.flows.office import open_file as files
+from domain.flows.office import override_source as sources
 from domain.flows.office.export_register import MOST_LINES, export_register
 from domain.flows.person.hold import is_held
 from domain.guardian import METHODS, GuardianConsent
@@ -46,7 +48,13 @@ from domain.store import find
 from domain.views.files import accesses_of, files_of
 from domain.views.ledger_lists import counterparts
 from domain.views.people import person_named
-from domain.views.privacy import exports_of, open_incidents, waiting
+from domain.views.privacy import (
+    evidence_of,
+    exports_of,
+    open_incidents,
+    people_found,
+    waiting,
+)
 from domain.views.provision_register import PAGE, Wish, count_lines, provision_register
 from domain.views.rights import requests_of
 
@@ -76,8 +84,9 @@ async def _room(
     company = await db.get_one(Company, person.company_id)
     exports, found = await exports_of(db, company.id), await waiting(db, company, now)
     return show(
-        request, "room", again, done=done,
+        request, "privacy", "room", again, done=done,
         waiting=found, check=found.check, exports=exports,
+        found=await people_found(db, found.check),
         incidents=await open_incidents(db, company.id),
         days=due_days, today=local_day(now),
         names=await names_of_people(db, tools.sealer, [one.actor for one in exports]),
@@ -105,8 +114,9 @@ async def register(
 @router.post("/register/export")
 async def export(*, request: Request, person: Officer, db: Db, tools: Kit, now: Now) -> Response:
     """The register as a file with the names. Who took it, and when, is kept."""
-    form = await sent(request, "export", "export-first", "first", "last", "agency", "candidate",
-                      "form")  # fmt: skip
+    form = await PrivacyForm.read(
+        request, "export", "export-first", "first", "last", "agency", "candidate", "form",
+    )  # fmt: skip
     values, company_id = form.values, person.company_id or ""
     first, last = form.day("first"), form.day("last")
     if first is None or last is None:
@@ -152,8 +162,10 @@ async def allow_source(
     *, request: Request, person: Officer, db: Db, tools: Kit, now: Now
 ) -> Response:
     """A further exception, or a new version of one."""
-    form = await sent(request, "source", "source-source", "source", "clause", "contract",
-                      "effective_on", "ends_on")  # fmt: skip
+    form = await PrivacyForm.read(
+        request, "source", "source-source",
+        "source", "clause", "contract", "effective_on", "ends_on",
+    )  # fmt: skip
     values, company_id = form.values, person.company_id or ""
     effective_on, ends_on = form.day("effective_on"), form.day("ends_on")
     if effective_on is None:
@@ -178,7 +190,7 @@ async def end_source(
     *, request: Request, person: Officer, db: Db, tools: Kit, now: Now
 ) -> Response:
     """An exception ends today."""
-    form = await sent(request, "end", "source-source", "source")
+    form = await PrivacyForm.read(request, "end", "source-source", "source")
     company_id, yesterday = person.company_id or "", local_day(now) - timedelta(days=1)
     await form.run(
         db,
@@ -196,7 +208,7 @@ async def find_person(
     *, request: Request, person: Officer, db: Db, tools: Kit, now: Now
 ) -> Response:
     """To the page of a person, by a number or the mail address; sent, so that no URL names it."""
-    form = await sent(request, "find", "find-person", "person")
+    form = await PrivacyForm.read(request, "find", "find-person", "person")
     found = await person_named(db, tools.sealer, person.company_id or "", form.values["person"])
     if found is not None:
         return RedirectResponse(f"{HOME}/people/{(await surviving(db, found)).id}", 303)
@@ -209,7 +221,7 @@ async def one_person(
     *, candidate_id: CandidateId, request: Request, person: Officer, db: Db, tools: Kit,
     done: Done = "",
 ) -> Response:  # fmt: skip
-    """One person: their documents, guardian's consent, and what was handed over."""
+    """One person: documents, guardian, what they said to hand-overs, and what was handed over."""
     return await _person(request, person, db, tools, candidate_id, done=done)
 
 
@@ -218,8 +230,9 @@ async def record_guardian(
     *, candidate_id: CandidateId, request: Request, person: Officer, db: Db, tools: Kit, now: Now
 ) -> Response:
     """A guardian agreed, on paper or on a recorded call."""
-    form = await sent(request, "guardian", "guardian-name", "name", "relation", "document",
-                      "method")  # fmt: skip
+    form = await PrivacyForm.read(
+        request, "guardian", "guardian-name", "name", "relation", "document", "method",
+    )  # fmt: skip
     values = form.values
     guardian = guardians.Guardian(values["name"], values["relation"], values["document"])
 
@@ -251,7 +264,7 @@ async def revoke_guardian(
     owner = await db.get_one(Candidate, (company_id, row.candidate_id))
     if candidate_id not in {owner.id, (await surviving(db, owner)).id}:
         raise NotFound
-    form = await sent(request, "revoke", "revoke", "sure")
+    form = await PrivacyForm.read(request, "revoke", "revoke", "sure")
     if form.values["sure"] != "yes":
         form.refuse_at("revoke", "not_sure")
         return await _person(request, person, db, tools, candidate_id, again=form.refilled)
@@ -267,7 +280,7 @@ async def open_file(
     tools: Kit, now: Now,
 ) -> Response:  # fmt: skip
     """A document of the person, for a reason; the person sees who opened it, when and why."""
-    form = await sent(request, "file", f"reason-{file_id}", "reason")
+    form = await PrivacyForm.read(request, "file", f"reason-{file_id}", "reason")
     try:
         await form.run(
             db,
@@ -300,7 +313,9 @@ async def record_paper(
     db: Db, tools: Kit, now: Now,
 ) -> Response:  # fmt: skip
     """The person signed: record it as evidence, with the number the paper is filed under."""
-    form = await sent(request, "paper", "paper-filed", "filed_as", "text", "signed", "wording")
+    form = await PrivacyForm.read(
+        request, "paper", "paper-filed", "filed_as", "text", "signed", "wording"
+    )
     given = await request.form()
     choices = {
         str(one): [str(item) for item in given.getlist(f"items.{one}")]
@@ -342,7 +357,7 @@ async def _paper(
     statement = await paper_statement(db, tools, company, application, now, locale=wording)
     names = await names_of(db, tools, company.id, [application])
     return show(
-        request, "paper", again,
+        request, "privacy", "paper", again,
         application=application, candidate_id=candidate_id, name=names.get(candidate_id),
         statement=statement, content=statement.content, headings=headings(statement.content),
         said=said, wording=wording, wordings=LOCALES, w=words(wording), ticked=ticked or {},
@@ -356,7 +371,7 @@ async def _register(
     company_id = person.company_id or ""
     rows = await provision_register(db, company_id, wish, before=before)
     return show(
-        request, "register", again,
+        request, "privacy", "register", again,
         rows=rows, wish=wish, count=await count_lines(db, company_id, wish), most=MOST_LINES,
         agencies=await counterparts(db, "company", company_id), forms=list(MEDIA),
         following=rows[-1].id if len(rows) == PAGE else None,
@@ -371,7 +386,7 @@ async def _sources(
     rows = await overrides_of(db, company.id)
     today = local_day(now)
     return show(
-        request, "sources", again, done=done,
+        request, "privacy", "sources", again, done=done,
         rows=rows, company=company, today=today,
         choices=[one for one in SOURCES if one not in company.allowed_sources],
         allowed=await allowed_sources(db, company, today),
@@ -397,9 +412,11 @@ async def _person(
     names = await names_of(db, tools, company_id, applications)
     readings = await accesses_of(db, candidate)
     return show(
-        request, "person", again, done=done,
+        request, "privacy", "person", again, done=done,
         files=await files_of(db, tools.sealer, candidate), reasons=REASONS, readings=readings,
         readers=await names_of_people(db, tools.sealer, [one.actor for one in readings]),
+        evidence=await evidence_of(db, candidate), last_day=last_day,
+        agencies=await counterparts(db, "company", company_id),
         candidate=candidate, applications=applications, methods=METHODS,
         name=names.get(candidate_id),
         minor=any(one.applicant_type == "minor" for one in applications),

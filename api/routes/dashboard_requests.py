@@ -4,8 +4,6 @@ Looking changes nothing. What a person wrote is opened for whoever answers, and 
 """
 
 import asyncio
-import hashlib
-import json
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -17,10 +15,11 @@ from api import candidate_form
 from api.data_pdf import laid_out
 from api.deps import Db, Kit, Now
 from api.errors import status_of
+from api.officer_room import Handler, Officer, RightsForm, show, to
+from api.page_forms import Fault, Refilled
 from api.pages import locale_of
-from api.rights_room import FactFault, Handler, Officer, RightsForm, sent, show, to
 from api.rooms import people as names_of_members
-from api.routes.dashboard import Before, Done, Refilled, names_of
+from api.routes.dashboard import Before, Done, names_of
 from api.session import SignedIn
 from domain import vault
 from domain.business_days import local_day
@@ -67,7 +66,7 @@ async def list_requests(
     company_id = person.company_id or ""
     rows = await queue(db, company_id, which, before=before)
     return show(
-        request, "rights_requests",
+        request, "rights", "requests",
         rows=rows, which=which, today=local_day(now), done=done,
         names=await names_of(db, tools, company_id, rows),
         following=rows[-1].id if which == "done" and len(rows) == PAGE else None,
@@ -87,8 +86,10 @@ async def record_request(
     *, request: Request, person: Handler, db: Db, tools: Kit, now: Now
 ) -> Response:
     """Note what a person asked in another way. Its clock runs from now."""
-    form = await sent(request, "request", "request-kind", "candidate", "kind", "channel", "words",
-                      "identity", "submission_id")  # fmt: skip
+    form = await RightsForm.read(
+        request, "request", "request-kind",
+        "candidate", "kind", "channel", "words", "identity", "submission_id",
+    )  # fmt: skip
     values, company_id = form.values, person.company_id or ""
     there = await _person(db, tools, company_id, values["candidate"])
     if there is None:
@@ -126,7 +127,7 @@ async def recognise(
     *, request_id: RequestId, request: Request, person: Handler, db: Db, tools: Kit, now: Now
 ) -> Response:
     """It is made sure who asks: what was asked to stop stops now."""
-    form = await sent(request, "verify", "verify-identity", "identity")
+    form = await RightsForm.read(request, "verify", "verify-identity", "identity")
     company_id = person.company_id or ""
     await _run(
         form, db,
@@ -144,22 +145,22 @@ async def answer(
     *, request_id: RequestId, request: Request, person: Handler, db: Db, tools: Kit, now: Now
 ) -> Response:
     """Answer it, for good; a refusal says why."""
-    form = await sent(request, "answer", "answer-result", "result", "reason", "answer", "channel",
-                      "sure")  # fmt: skip
+    form = await RightsForm.read(
+        request, "answer", "answer-result", "result", "reason", "answer", "channel", "sure",
+    )  # fmt: skip
     values, company_id = form.values, person.company_id or ""
     row, _ = await _both(db, company_id, request_id)
     if row.kind == "erase" and values["result"] in _DONE and values["sure"] != "yes":
         form.control = "answer-sure"
         form.refuse("not_sure")
         return await _one(request, person, db, tools, request_id, now=now, again=form.refilled)
-    document = await _document(db, tools, company_id, request_id, now)
-    digest = hashlib.sha256(document).hexdigest() if document is not None else None
+    digest = await _digest(db, tools, company_id, request_id, now)
     await _run(
         form, db,
         lambda: answer_request(
             db, tools, company_id, request_id, result=values["result"], reason=values["reason"],
             answer=values["answer"], channel=values["channel"], actor=person.member_id, now=now,
-            document_sha256=digest if values["result"] in _DONE else None,
+            content_sha256=digest if values["result"] in _DONE else None,
         ),
         {"reason_missing": "answer-reason", "channel_unknown": "answer-channel",
          "answer_missing": "answer-words"},
@@ -182,7 +183,10 @@ async def correct(
     faults = candidate_form.fact_faults(facts, held.facts)
     if faults:
         again = Refilled(
-            [FactFault("correct", f"correct-{one.control}", one.code) for one in faults],
+            [
+                Fault("correct", f"correct-{one.control}", one.code, areas=("candidate",))
+                for one in faults
+            ],
             {f"correct.{code}": value for code, value in facts.facts.items()}, 422,
         )  # fmt: skip
         return await _one(request, person, db, tools, request_id, now=now, again=again)
@@ -219,7 +223,7 @@ async def list_holds(
 @router.post("/holds")
 async def set_hold(*, request: Request, person: Officer, db: Db, tools: Kit, now: Now) -> Response:
     """Let nothing of a person be erased, by nobody and no clock."""
-    form = await sent(request, "hold", "hold-reason", "candidate", "reason")
+    form = await RightsForm.read(request, "hold", "hold-reason", "candidate", "reason")
     values = form.values
     there = await _person(db, tools, person.company_id or "", values["candidate"])
     if there is None:
@@ -243,7 +247,7 @@ async def release_hold(
     *, hold_id: HoldId, request: Request, person: Officer, db: Db, tools: Kit, now: Now
 ) -> Response:
     """The reason is gone: what is due is erased soon."""
-    form = await sent(request, f"release-{hold_id}", f"sure-{hold_id}", "sure")
+    form = await RightsForm.read(request, f"release-{hold_id}", f"sure-{hold_id}", "sure")
     company_id = person.company_id or ""
     if form.values["sure"] != "yes":
         form.refuse("not_sure")
@@ -279,7 +283,7 @@ async def _new(
     company_id = person.company_id or ""
     there = await _person(db, tools, company_id, candidate)
     return show(
-        request, "rights_new", again,
+        request, "rights", "new", again,
         candidate=there.id if there is not None else candidate,
         name=await _name(db, tools, there),
         kinds=KINDS, channels=RECORDED, identities=[one for one in IDENTITY if "code" not in one],
@@ -294,7 +298,7 @@ async def _one(
     actors = [row.answered_by] if row.answered_by else []
     corrects = row.kind == "correction" and row.state == "verified" and there.erased_at is None
     return show(
-        request, "rights_request", again, done=done,
+        request, "rights", "request", again, done=done,
         row=row, there=there, said=await words_of(db, tools, row), today=local_day(now),
         name=await _name(db, tools, there), is_open=row.state in OPEN,
         held=await holds.is_held(db, there),
@@ -314,7 +318,7 @@ async def _holds(
     rows = await holds.holds_of(db, company_id)
     actors = [actor for row in rows for actor in (row.set_by, row.released_by) if actor]
     return show(
-        request, "rights_holds", again, done=done,
+        request, "rights", "holds", again, done=done,
         rows=rows, candidate=candidate,
         name=await _name(db, tools, await _person(db, tools, company_id, candidate)),
         reasons={row.id: await holds.reason_of(db, tools.sealer, row) for row in rows},
@@ -323,16 +327,16 @@ async def _holds(
     )  # fmt: skip
 
 
-async def _document(
+async def _digest(
     db: AsyncSession, tools: Tools, company_id: str, request_id: str, now: datetime
-) -> bytes | None:
-    """The disclosed content in one fixed form: its hash is the proof of what was handed over."""
+) -> str | None:
+    """What is disclosed, by its SHA-256: every copy of it names the same one."""
     row, there = await _both(db, company_id, request_id)
     if row.kind not in DISCLOSES or there.erased_at is not None:
         return None
     company = await db.get_one(Company, company_id)
     content = await disclosure(db, tools.sealer, company, there, now)
-    return json.dumps(content, ensure_ascii=False, sort_keys=True).encode()
+    return str(content["content_sha256"])
 
 
 async def _both(

@@ -8,10 +8,10 @@ from fastapi.responses import RedirectResponse, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.deps import Db, Kit, Now
-from api.privacy_room import Done, Officer, PrivacyForm, sent, show
+from api.officer_room import Done, Officer, PrivacyForm, show
+from api.page_forms import Refilled
 from api.rooms import people as names_of_people
 from api.rooms import whole
-from api.routes.dashboard import Refilled
 from api.session import SignedIn
 from domain.company import Company
 from domain.errors import Invalid
@@ -54,7 +54,7 @@ async def read_settings(
 @router.post("")
 async def change(*, request: Request, person: Officer, db: Db, tools: Kit, now: Now) -> Response:
     """Change it. What was consented to before keeps its words."""
-    form = await sent(request, "settings", "settings-privacy_officer", *_FIELDS)
+    form = await PrivacyForm.read(request, "settings", "settings-privacy_officer", *_FIELDS)
     wish = _wish(form)
     if wish is not None:
         try:
@@ -83,7 +83,7 @@ async def _page(
     ticked = values.get("settings.feedback_requests") == "yes" if again else None
     changes = await changes_of(db, company.id)
     return show(
-        request, "settings", again, done=done,
+        request, "privacy", "settings", again, done=done,
         changes=changes,
         names=await names_of_people(db, tools.sealer, [one.actor for one in changes]),
         start=start, texts=TEXTS, rules=RULES, longest=LONGEST, most=MOST_MONTHS,

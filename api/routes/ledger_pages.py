@@ -12,9 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.credit_words import sentence
 from api.deps import Db, Now
+from api.page_forms import Refilled
 from api.pages import locale_of
-from api.rooms import ROOMS, Before, Done, LedgerForm, Room, With, day, sent, whole
-from api.routes.dashboard import Refilled
+from api.rooms import ROOMS, Before, Done, LedgerForm, Room, With, day, whole
 from api.session import SignedIn
 from domain.business_days import local_day
 from domain.credits import Bucket
@@ -103,7 +103,7 @@ async def _balances(room: Room, db: AsyncSession, owner: str, today: date) -> An
 @router.post("/dashboard/credits/reserve")
 async def reserve(*, request: Request, person: Actor, db: Db, now: Now) -> Response:
     """Hold a credit for an opening."""
-    form = await sent(
+    form = await LedgerForm.read(
         request, "reserve", "reserve-opening",
         "agency_id", "opening", "job_type", "employment_term", "annual_salary",
     )  # fmt: skip
@@ -125,7 +125,7 @@ async def release(
     *, reservation_id: ReservationId, request: Request, person: Actor, db: Db, now: Now
 ) -> Response:
     """Give a held credit back."""
-    form = await sent(request, f"hold-{reservation_id}", f"use-{reservation_id}")
+    form = await LedgerForm.read(request, f"hold-{reservation_id}", f"use-{reservation_id}")
     await form.run(
         db,
         lambda: use_credit.release(
@@ -140,7 +140,7 @@ async def use(
     *, reservation_id: ReservationId, request: Request, person: Actor, db: Db, now: Now
 ) -> Response:
     """The hire was made: the credit is spent."""
-    form = await sent(
+    form = await LedgerForm.read(
         request, f"hold-{reservation_id}", f"use-{reservation_id}", "hired_on", "annual_salary"
     )
     hired_on, salary = day(form.values["hired_on"]), _salary(form, f"salary-{reservation_id}")
@@ -162,7 +162,7 @@ async def leave_early(
     *, reservation_id: ReservationId, request: Request, person: Actor, db: Db, now: Now
 ) -> Response:
     """The person hired with the credit left inside the guarantee: it comes back."""
-    form = await sent(
+    form = await LedgerForm.read(
         request, f"left-{reservation_id}", f"left-{reservation_id}", "last_day_employed"
     )
     last = day(form.values["last_day_employed"])

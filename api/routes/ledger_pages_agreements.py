@@ -10,9 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from api.deps import Db, Kit, Now
+from api.page_forms import Refilled
 from api.pages import locale_of
-from api.rooms import ROOMS, Done, LedgerForm, Room, day, people, sent, whole
-from api.routes.dashboard import Refilled
+from api.rooms import ROOMS, Done, LedgerForm, Room, day, people, whole
 from api.session import SignedIn
 from api.term_words import changes, sections
 from domain.agreement import Agreement, AgreementVersion, TermProposal
@@ -82,7 +82,7 @@ def _doors(room: Room) -> APIRouter:  # noqa: C901 - one function per door, none
         row = await room.row(db, person, Agreement, agreement_id)
         company_id = row.company_id
         newest = terms_of((await flow.versions(db, company_id, row.agency_id))[-1].terms)
-        form = await sent(
+        form = await LedgerForm.read(
             request, "propose", "propose-day", "accrual_rule", "n", "counted_event",
             "guarantee_number", "guarantee_unit", "effective_on", *_NUMBERS,
         )  # fmt: skip
@@ -118,7 +118,7 @@ def _doors(room: Room) -> APIRouter:  # noqa: C901 - one function per door, none
         """Accept or decline what the other side offers; cancel what one's own side offered."""
         row = await room.row(db, person, TermProposal, proposal_id)
         company_id, agreement_id = row.company_id, row.agreement_id
-        form = await sent(request, "answer", "proposal")
+        form = await LedgerForm.read(request, "answer", "proposal")
         await form.run(
             db,
             lambda: flow.answer_proposal(
@@ -147,7 +147,7 @@ def _doors(room: Room) -> APIRouter:  # noqa: C901 - one function per door, none
         """Give notice: nothing new is relayed after the last day."""
         row = await room.row(db, person, Agreement, agreement_id)
         company_id = row.company_id
-        form = await sent(request, "end", "end-day", "ends_on", "sure")
+        form = await LedgerForm.read(request, "end", "end-day", "ends_on", "sure")
         last = day(form.values["ends_on"])
         if last is None:
             form.refuse("ends_missing")

@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from api.deps import Db, Kit, Now
-from api.rooms import ROOMS, Before, Done, LedgerForm, Room, With, day, people, sent, whole
-from api.routes.dashboard import Refilled
+from api.page_forms import Refilled
+from api.rooms import ROOMS, Before, Done, LedgerForm, Room, With, day, people, whole
 from api.session import SignedIn
 from domain.adjustment import KINDS, MOST_AT_ONCE, REASONS, Adjustment, needs_other
 from domain.business_days import local_day
@@ -72,7 +72,7 @@ def _doors(room: Room) -> APIRouter:  # noqa: C901 - one function per door, none
         *, request: Request, person: Agrees, db: Db, tools: Kit, now: Now
     ) -> Response:
         """Ask for it. Nothing moves before everybody who must has agreed."""
-        form = await sent(
+        form = await LedgerForm.read(
             request, "ask", "ask-note",
             "kind", "other", "count", "expires_on", "reason", "note", "dispute_id",
             many=("credit_ids",),
@@ -110,7 +110,7 @@ def _doors(room: Room) -> APIRouter:  # noqa: C901 - one function per door, none
         """Approve as the second of one's own side, agree as the other; decline, cancel."""
         row = await room.row(db, person, Adjustment, adjustment_id)
         company_id = row.company_id
-        form = await sent(request, f"answer-{adjustment_id}", f"answer-{adjustment_id}")
+        form = await LedgerForm.read(request, f"answer-{adjustment_id}", f"answer-{adjustment_id}")
         facts: dict[str, Any] = {"party": room.party, "now": now}
 
         async def act() -> Adjustment:

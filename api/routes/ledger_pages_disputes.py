@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from api.deps import Db, Kit, Now
-from api.rooms import ROOMS, Before, Done, LedgerForm, Room, people, sent
-from api.routes.dashboard import Refilled
+from api.page_forms import Refilled
+from api.rooms import ROOMS, Before, Done, LedgerForm, Room, people
 from api.session import SignedIn
 from domain.business_days import local_day
 from domain.credits import Credit
@@ -76,7 +76,7 @@ def _doors(room: Room) -> APIRouter:  # noqa: C901 - one function per door, none
         *, request: Request, person: Writes, db: Db, tools: Kit, now: Now
     ) -> Response:
         """Open it: the credits concerned are frozen at once."""
-        form = await sent(
+        form = await LedgerForm.read(
             request, "open", "open-note",
             "credit_id", "placement_id", "relay_id", "subject", "reason", "note",
         )  # fmt: skip
@@ -136,7 +136,7 @@ def _doors(room: Room) -> APIRouter:  # noqa: C901 - one function per door, none
         """Give way: it is decided against one's own side, for good."""
         row = await room.row(db, person, Dispute, dispute_id)
         company_id = row.company_id
-        form = await sent(request, "concede", "concede")
+        form = await LedgerForm.read(request, "concede", "concede")
         await form.run(
             db,
             lambda: flow.concede(
@@ -172,7 +172,7 @@ async def _say(  # noqa: PLR0917 - the door's own needs, in its own order
 ) -> Response:  # fmt: skip
     row = await room.row(db, person, Dispute, dispute_id)
     company_id = row.company_id
-    form = await sent(request, name, f"{name}-note", "note")
+    form = await LedgerForm.read(request, name, f"{name}-note", "note")
     words = form.values["note"]
     act = flow.appeal if name == "appeal" else flow.say
     if not 1 <= len(words) <= _LONGEST:

@@ -7,8 +7,8 @@ from fastapi.responses import Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.deps import Db, Kit, Now
+from api.page_forms import Refilled
 from api.rooms import ROOMS, Room
-from api.routes.dashboard import Refilled
 from api.session import SignedIn
 from domain.business_days import local_day
 from domain.ids import pattern

@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from api.deps import Db, Kit, Now
+from api.page_forms import Refilled
 from api.pages import locale_of
-from api.rooms import ROOMS, Before, Done, LedgerForm, day, sent
-from api.routes.dashboard import Refilled
+from api.rooms import ROOMS, Before, Done, LedgerForm, day
 from api.session import SignedIn
 from domain.access import relay_of_agency
 from domain.business_days import local_day
@@ -68,7 +68,7 @@ async def nothing_new(
     *, relay_id: RelayId, request: Request, person: Person, db: Db, now: Now
 ) -> Response:
     """Nothing new, still at work on it."""
-    form = await sent(request, "unchanged", "unchanged")
+    form = await LedgerForm.read(request, "unchanged", "unchanged")
     await form.run(
         db,
         lambda: say_unchanged(
@@ -83,7 +83,7 @@ async def report(
     *, relay_id: RelayId, request: Request, person: Person, db: Db, tools: Kit, now: Now
 ) -> Response:
     """The person has started, or will on a day ahead."""
-    form = await sent(
+    form = await LedgerForm.read(
         request, "start", "start-day", "started_on", "employment_term", "attestation", "preview"
     )
     values, started_on = form.values, day(form.values["started_on"])
@@ -120,7 +120,7 @@ async def correct_report(
     *, placement_id: PlacementId, request: Request, person: Person, db: Db, tools: Kit, now: Now
 ) -> Response:
     """The first day or the contract was another one."""
-    form = await sent(
+    form = await LedgerForm.read(
         request, "correct", "correct-day", "started_on", "employment_term", "reason", "preview"
     )
     values, started_on = form.values, day(form.values["started_on"])
@@ -142,7 +142,7 @@ async def leave_early(
     *, placement_id: PlacementId, request: Request, person: Person, db: Db, tools: Kit, now: Now
 ) -> Response:
     """The person left inside the guarantee."""
-    form = await sent(request, "leave", "leave-day", "last_day_employed", "preview")
+    form = await LedgerForm.read(request, "leave", "leave-day", "last_day_employed", "preview")
     last = day(form.values["last_day_employed"])
     if last is None:
         form.refuse("last_day_missing")
@@ -158,7 +158,9 @@ async def correct_leave(
     *, placement_id: PlacementId, request: Request, person: Person, db: Db, tools: Kit, now: Now
 ) -> Response:
     """The last day was another one; without a day: nobody left."""
-    form = await sent(request, "leave", "leave-day", "last_day_employed", "nobody", "preview")
+    form = await LedgerForm.read(
+        request, "leave", "leave-day", "last_day_employed", "nobody", "preview"
+    )
     last = day(form.values["last_day_employed"])
     nobody = form.values["nobody"] == "yes"
     if last is None and not nobody:
@@ -176,7 +178,9 @@ async def withdraw(
     *, placement_id: PlacementId, request: Request, person: Person, db: Db, tools: Kit, now: Now
 ) -> Response:
     """There was no such start."""
-    form = await sent(request, "withdraw", "withdraw-reason", "reason", "sure", "preview")
+    form = await LedgerForm.read(
+        request, "withdraw", "withdraw-reason", "reason", "sure", "preview"
+    )
     reason = form.values["reason"]
     if reason not in _REASONS:
         form.refuse("reason_missing")
@@ -204,7 +208,7 @@ async def give_attestation(
 ) -> Response:
     """Stand by a month: every start in it has been reported."""
     name = f"attest-{month}"
-    form = await sent(request, name, f"{name}-manager", "manager", "statement")
+    form = await LedgerForm.read(request, name, f"{name}-manager", "manager", "statement")
     manager = form.values["manager"]
     if not 1 <= len(manager) <= _LONGEST_NAME or not manager.isprintable():
         form.refuse("manager_missing")

@@ -12,10 +12,10 @@ from sqlmodel import col, select
 
 from api.catalogue import say
 from api.deps import Db, Kit, Now
+from api.page_forms import Refilled
 from api.pages import locale_of
-from api.rooms import EITHER, ROOMS, Before, Done, Room, sent
+from api.rooms import EITHER, ROOMS, Before, Done, LedgerForm, Room
 from api.routes.credit_statements import KEYS
-from api.routes.dashboard import Refilled
 from api.session import SignedIn
 from api.statement_pdf import laid_out
 from api.statement_shapes import as_table, closed
@@ -98,7 +98,7 @@ def _doors(room: Room) -> APIRouter:
         *, month: MonthName, other: Other, request: Request, person: Writes, db: Db, now: Now
     ) -> Response:
         """Accept or contest a closed month."""
-        form = await sent(request, "answer", "answer", "answer")
+        form = await LedgerForm.read(request, "answer", "answer", "answer")
         pair = await room.with_other(db, person, other)
         company_id, agency_id, said = pair.company_id, pair.agency_id, form.values["answer"]
         if said not in {"accepted", "contested"}:

@@ -43,6 +43,7 @@ _PAGE = 50
 class Asked:
     """One application: whether feedback may be asked for, and what became of a request.
 
+    `state`: whether a second person looks at the answer first is no matter of theirs.
     `answer` is opened; empty where there is none (`standard` says its words on the page).
     """
 
@@ -73,7 +74,8 @@ async def feedback_of_person(
             continue
         shown.append(
             Asked(
-                row["application_id"], row["job_title"], asks, row["state"], row["asked_at"],
+                row["application_id"], row["job_title"], asks,
+                "asked" if row["state"] == "to_approve" else row["state"], row["asked_at"],
                 row["answered_at"], await _answer(session, sealer, row),
             )
         )  # fmt: skip

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain.business_days import Calendar, at, calendar_of, elapsed, local_day, office_hours
 from domain.company import Company
 from domain.ports import Tools
+from domain.views.privacy import LICENCE_WARNING
 
 FEW = 5
 SMALL = "<5"
@@ -75,6 +76,8 @@ class Metrics:
     requests_overdue: int
     erasures_due: int
     erasures_done: int
+    licence_expiring_90d: int
+    audit_chain_ok_at: datetime | None
     by_stage: list[Slice] = field(default_factory=list)
     by_agency: list[Slice] = field(default_factory=list)
     by_template: list[Slice] = field(default_factory=list)
@@ -95,6 +98,7 @@ async def metrics(
     promise, funnel = await count.one(_PROMISE), await count.one(_FUNNEL)
     relays, earned = await count.one(_RELAYS), await count.one(_CREDITS)
     mails, rights = await count.one(_MAILS), await count.one(_RIGHTS)
+    evidence = await count.one(_EVIDENCE)
     return Metrics(
         first=first,
         last=last,
@@ -108,7 +112,7 @@ async def metrics(
         opt_in=Rate(funnel.opted_in, funnel.invited),
         withdrawal=Rate(funnel.withdrawn, funnel.given),
         stop_ack_p95_hours=_percentile(_hours(calendar, await count.all(_STOPS)), 95),
-        provisions_without_valid_consent=(await count.one(_UNCOVERED)).found,
+        provisions_without_valid_consent=evidence.uncovered,
         agency_accept_hours=_median(_hours(calendar, await count.all(_ACCEPTS))),
         agency_contact_hours=_median(_hours(calendar, await count.all(_CONTACTS))),
         agency_contact=Rate(relays.contacted, relays.accepted),
@@ -126,6 +130,8 @@ async def metrics(
         requests_overdue=rights.overdue,
         erasures_due=rights.erasures_due,
         erasures_done=rights.erasures_done,
+        licence_expiring_90d=evidence.licences,
+        audit_chain_ok_at=evidence.chains_ok_at,
         by_stage=_slices(await count.all(_BY_STAGE)),
         by_agency=_slices(await count.all(_BY_AGENCY)),
         by_template=_slices(await count.all(_BY_TEMPLATE)),
@@ -150,6 +156,7 @@ class _Counter:
             "now": now,
             "today": local_day(now),
             "soon": local_day(now) + timedelta(days=60),
+            "quarter": local_day(now) + LICENCE_WARNING,
         }
 
     async def all(self, statement: str) -> Sequence[Row[Any]]:
@@ -262,20 +269,15 @@ SELECT created_at AS start, acknowledged_at AS stop FROM stop_notice
 WHERE company_id = :company AND acknowledged_at IS NOT NULL AND kind <> 'corrected'
   AND created_at >= :start AND created_at < :stop
 """
-_UNCOVERED = """
-SELECT count(*) AS found FROM provision p
-WHERE p.company_id = :company AND p.provided_at >= :start AND p.provided_at < :stop
-  AND NOT EXISTS (
-    SELECT FROM consent_event e
-    WHERE e.company_id = p.company_id AND e.id = p.consent_event_id
-      AND e.candidate_id = p.candidate_id AND e.agency_id = p.agency_id
-      AND e.kind IN ('given', 'renewed', 'items_changed') AND e.at <= p.provided_at
-      AND (e.expires_at IS NULL OR e.expires_at > p.last_provided_at)
-      AND NOT EXISTS (
-        SELECT FROM consent_event w
-        WHERE w.company_id = e.company_id AND w.candidate_id = e.candidate_id
-          AND w.agency_id = e.agency_id AND w.kind IN ('withdrawn', 'invalidated')
-          AND w.seq > e.seq AND w.at <= p.last_provided_at))
+_EVIDENCE = """
+SELECT coalesce((SELECT uncovered FROM privacy_check WHERE company_id = :company
+                  ORDER BY finished_at DESC, id DESC LIMIT 1), 0) AS uncovered,
+       (SELECT max(finished_at) FROM privacy_check
+         WHERE company_id = :company AND broken = 0) AS chains_ok_at,
+       (SELECT count(*) FROM agency a
+         WHERE a.state = 'active' AND a.license_valid_until <= :quarter
+           AND EXISTS (SELECT FROM agreement g WHERE g.company_id = :company
+                         AND g.agency_id = a.id AND g.state = 'active')) AS licences
 """
 _STEP_TIME = """
 SELECT r.forwarded_at AS start, min(e.at) AS stop

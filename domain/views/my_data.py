@@ -31,8 +31,9 @@ WHERE c.company_id = :company AND c.candidate_id IN (
 ORDER BY (c.state = 'given') DESC, a.name, c.id
 """)
 _PROVISIONS = text("""
-SELECT p.consent_id, p.id, p.recipient_name, p.items, p.channel, p.provided_at, p.last_provided_at,
-       p.retention_until, p.use_until
+SELECT p.consent_id, p.id, p.recipient_name, p.recipient_address, p.recipient_representative,
+       p.recipient_license, p.items, p.file_sha256, p.consent_text_sha256, p.channel,
+       p.provided_at, p.last_provided_at, p.retention_until, p.use_until
 FROM provision p
 WHERE p.company_id = :company AND p.candidate_id IN (
   SELECT id FROM candidate
@@ -91,11 +92,16 @@ class Held:
 
 @dataclass(frozen=True)
 class Provided:
-    """A hand-over: what went to whom, and when."""
+    """A hand-over: what went to whom, as they were called then, on what consent, and when."""
 
     id: str
     recipient_name: str
+    recipient_address: str
+    recipient_representative: str
+    recipient_license: str
     items: list[str]
+    file_sha256: list[str]
+    consent_text_sha256: str
     channel: str
     provided_at: datetime
     last_provided_at: datetime

@@ -10,8 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from domain import vault
 from domain.candidate import Candidate
 from domain.candidate_file import HeldFile
+from domain.canonical import sha256
 from domain.company import Company
 from domain.ports import Sealer
+from domain.relay_package import canonical
 from domain.views.consent_receipt import plain, receipt, written
 from domain.views.feedback_requests import feedback_of_person
 from domain.views.files import Access, accesses_of, files_of
@@ -55,6 +57,9 @@ FROM rights_request r WHERE r.company_id = :company AND r.candidate_id = ANY(:pe
 ORDER BY r.id""",
 }
 """What stands in rows, by its name in the file."""
+NOT_THE_COMPANYS = ("reflections", "questions")
+"""The person's own notes, and what they answered about a start: nobody else ever reads them."""
+_NOT_DIGESTED = {"made_at", "links", "mails", "rights_requests", *NOT_THE_COMPANYS}
 _NOTICES = """
 SELECT n.id, n.candidate_id, n.application_id, n.kind, n.state, n.sent_at, n.feedback
 FROM notice n WHERE n.company_id = :company AND n.candidate_id = ANY(:people) ORDER BY n.id"""
@@ -70,7 +75,7 @@ async def my_file(
     profile = await vault.profile_of(session, sealer, candidate)
     held = await my_data(session, candidate)
     whose = await _whose(session, candidate)
-    return {
+    content = {
         "schema_version": SCHEMA,
         "made_at": written(now),
         "company": company.name,
@@ -94,6 +99,18 @@ async def my_file(
         "recipients": [_recipient(one) for one in held],
         "receipt": await receipt(session, company, candidate, now),
     }
+    return {**content, "content_sha256": _digest(content)}
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    """What the file holds, by its SHA-256: the same content has the same one, whenever it is made.
+
+    Left out is what making and handing over the file changes, and what is the person's alone: what
+    HR hands over is proven by the number the person finds in their own copy.
+    """
+    shown = {key: value for key, value in content.items() if key not in _NOT_DIGESTED}
+    proven = {key: value for key, value in content["receipt"].items() if key != "made_at"}
+    return sha256(canonical({**shown, "receipt": proven}).decode())
 
 
 async def _whose(session: AsyncSession, candidate: Candidate) -> dict[str, Any]:

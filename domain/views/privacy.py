@@ -1,26 +1,24 @@
 """How it stands with the promises around people's data: for the officer's page and for machines."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import text
+from sqlalchemy import and_, or_, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from domain.access import as_system
 from domain.business_days import local_day
+from domain.candidate import Candidate
 from domain.company import Company
+from domain.consent import ConsentEvent, ConsentText
 from domain.incident import Incident
 from domain.privacy import PrivacyChange, PrivacyCheck, RegisterExport
 
-UNCOVERED_FACT = "uncovered_provisions:"
-"""With the company's id behind it; the row is there only while something is uncovered."""
 LATE_CHECK = timedelta(hours=6)
-_OPEN = text("""
-SELECT (SELECT coalesce(sum(CAST(value AS integer)), 0) FROM instance_fact
-         WHERE name LIKE :fact) AS uncovered
-""")
+LICENCE_WARNING = timedelta(days=90)
+_DAY = timedelta(days=1)
 _ACROSS = text("""
 SELECT (SELECT count(*) FROM company WHERE privacy_look_at < :late) AS checks_late,
        (SELECT count(*) FROM rights_request WHERE state IN ('received', 'verified')) AS requests,
@@ -31,7 +29,36 @@ SELECT (SELECT count(*) FROM company WHERE privacy_look_at < :late) AS checks_la
           AND CASE state WHEN 'open' THEN preliminary_due_on ELSE final_due_on END < :today
        ) AS incidents_late,
        (SELECT min(received_at) FROM rights_request
-         WHERE state IN ('received', 'verified')) AS oldest_request
+         WHERE state IN ('received', 'verified')) AS oldest_request,
+       (SELECT count(*) FROM candidate
+         WHERE review_at <= :late AND erased_at IS NULL) AS erasures_late,
+       (SELECT count(*) FROM agency
+         WHERE state = 'active' AND license_valid_until <= :soon) AS licences_ending,
+       c.uncovered, c.broken, c.chains_ok_at
+FROM (SELECT coalesce(sum(newest.uncovered), 0) AS uncovered,
+             coalesce(sum(newest.broken), 0) AS broken,
+             -- Where no look has found them whole, nothing is known since the beginning.
+             min(coalesce(whole.finished_at, company.created_at)) AS chains_ok_at
+        FROM company
+        LEFT JOIN LATERAL (
+          SELECT uncovered, broken FROM privacy_check
+           WHERE company_id = company.id ORDER BY finished_at DESC, id DESC LIMIT 1) newest ON true
+        LEFT JOIN LATERAL (
+          SELECT finished_at FROM privacy_check
+           WHERE company_id = company.id AND broken = 0 ORDER BY finished_at DESC LIMIT 1
+        ) whole ON true) c
+""")
+_ERASED = text("""
+SELECT key_kind, rule, count(*) AS erased FROM erasure
+WHERE at > :since AND at <= :now GROUP BY key_kind, rule
+""")
+_WHOSE = text("""
+SELECT f.found, coalesce(p.candidate_id, a.candidate_id, c.id) AS candidate_id
+FROM unnest(CAST(:found AS text[])) AS f(found)
+LEFT JOIN provision p ON p.company_id = :company AND p.id = f.found
+LEFT JOIN file_access a ON a.company_id = :company AND a.id = f.found
+LEFT JOIN candidate c ON c.company_id = :company AND c.id = split_part(f.found, ', ', 1)
+WHERE coalesce(p.candidate_id, a.candidate_id, c.id) IS NOT NULL
 """)
 _WAITING = text("""
 SELECT r.requests, r.requests_late, i.incidents, i.incidents_late, j.joins, f.feedback, f.approvals
@@ -63,6 +90,15 @@ class PrivacyHealth:
     incidents_late: int
     oldest_days: int
     """Of the requests that wait for an answer: the age of the oldest."""
+    chains_broken: int
+    chains_ok_at: datetime | None
+    """When every company's chains of evidence were last found whole: the oldest of these."""
+    licences_ending: int
+    """Agencies whose licence ends within ninety days, or has ended."""
+    erasures_late: int
+    """People whose time was to be looked at and was not."""
+    erased: Mapping[tuple[str, str], int]
+    """Keys destroyed within a day, by kind of key and rule."""
 
 
 @dataclass(frozen=True)
@@ -89,15 +125,18 @@ class Waiting:
 
 async def privacy_health(session: AsyncSession, now: datetime, today: date) -> PrivacyHealth:
     """For operators' machines: numbers only."""
-    uncovered = await session.scalar(_OPEN, {"fact": f"{UNCOVERED_FACT}%"})
+    values = {"late": now - LATE_CHECK, "today": today, "soon": today + LICENCE_WARNING}
     async with as_system(session):
-        values = {"late": now - LATE_CHECK, "today": today}
         row = (await session.execute(_ACROSS, values)).one()
+        erased = (await session.execute(_ERASED, {"since": now - _DAY, "now": now})).all()
     return PrivacyHealth(
-        uncovered=int(uncovered or 0), checks_late=row.checks_late, requests=row.requests,
+        uncovered=row.uncovered, checks_late=row.checks_late, requests=row.requests,
         requests_late=row.requests_late, incidents=row.incidents,
         incidents_late=row.incidents_late,
         oldest_days=(today - local_day(row.oldest_request)).days if row.oldest_request else 0,
+        chains_broken=row.broken, chains_ok_at=row.chains_ok_at,
+        licences_ending=row.licences_ending, erasures_late=row.erasures_late,
+        erased={(one.key_kind, one.rule): one.erased for one in erased},
     )  # fmt: skip
 
 
@@ -130,14 +169,45 @@ async def exports_of(
     ).all()
 
 
+async def people_found(session: AsyncSession, check: PrivacyCheck | None) -> dict[str, str]:
+    """Whose record each finding of a check is about: where an officer goes on looking."""
+    if check is None or not check.findings:
+        return {}
+    values = {"company": check.company_id, "found": check.findings}
+    return {row.found: row.candidate_id for row in await session.execute(_WHOSE, values)}
+
+
+async def evidence_of(
+    session: AsyncSession, candidate: Candidate, *, limit: int = 200
+) -> Sequence[tuple[ConsentEvent, str | None]]:
+    """What a person said to hand-overs, newest first, each with the version of its words."""
+    records = or_(col(Candidate.id) == candidate.id, col(Candidate.merged_into_id) == candidate.id)
+    theirs = select(Candidate.id).where(col(Candidate.company_id) == candidate.company_id, records)
+    wanted = (
+        select(ConsentEvent, ConsentText.version)
+        .outerjoin(
+            ConsentText,
+            and_(
+                col(ConsentText.company_id) == col(ConsentEvent.company_id),
+                col(ConsentText.id) == col(ConsentEvent.text_id),
+            ),
+        )
+        .where(
+            col(ConsentEvent.company_id) == candidate.company_id,
+            col(ConsentEvent.candidate_id).in_(theirs),
+        )
+        .order_by(col(ConsentEvent.at).desc(), col(ConsentEvent.id).desc())
+        .limit(limit)
+    )
+    return [(event, version) for event, version in (await session.execute(wanted)).all()]
+
+
 async def changes_of(
     session: AsyncSession, company_id: str, *, limit: int = 20
 ) -> Sequence[PrivacyChange]:
     """Who changed the settings, newest first."""
     wanted = select(PrivacyChange).where(col(PrivacyChange.company_id) == company_id)
-    return (
-        await session.scalars(wanted.order_by(col(PrivacyChange.id).desc()).limit(limit))
-    ).all()
+    return (await session.scalars(wanted.order_by(col(PrivacyChange.id).desc()).limit(limit))).all()
 
 
 async def open_incidents(session: AsyncSession, company_id: str) -> Sequence[Incident]:

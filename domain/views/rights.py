@@ -12,12 +12,10 @@ from domain.company import Company
 from domain.flows.consent.withdraw_consent import records_of
 from domain.ports import Sealer
 from domain.rights_request import OPEN, RightsRequest
-from domain.views.my_file import my_file
+from domain.views.my_file import NOT_THE_COMPANYS, my_file
 
 PAGE = 50
 Which = Literal["open", "done"]
-_NOT_THE_COMPANYS = ("reflections", "questions")
-"""The person's own notes, and what they answered about a start: nobody else ever reads them."""
 
 
 async def queue(
@@ -53,4 +51,4 @@ async def disclosure(
     As the person takes it along, without what is theirs alone.
     """
     content = await my_file(session, sealer, company, candidate, now)
-    return {**content, **{name: [] for name in _NOT_THE_COMPANYS}}
+    return {**content, **{name: [] for name in NOT_THE_COMPANYS}}

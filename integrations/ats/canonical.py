@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 from urllib.parse import quote
 
+from domain.contact import mail_address
 from domain.ports import ConnectionView, Incoming, Unreadable, VendorMissing
 
 ENDED = {"application.rejected": "rejected", "application.withdrawn": "withdrawn"}
@@ -30,14 +31,6 @@ _MAX_DEPTH = 40
 _RFC3339 = re.compile(
     r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:?\d{2})", re.ASCII
 )
-_CHAR = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\u0080-\U0010ffff-]"
-_LOCAL = re.compile(rf"{_CHAR}+(\.{_CHAR}+)*")
-_CARRIER_LOCAL = re.compile(rf"\.*{_CHAR}({_CHAR}|\.)*")
-_CARRIERS = ("docomo.ne.jp", "ezweb.ne.jp", "au.com")
-"""Their old addresses with `..` or `.@` are real, though no standard allows them."""
-_LABEL = r"[a-z0-9\u0080-\U0010ffff]([a-z0-9\u0080-\U0010ffff-]{0,61}[a-z0-9\u0080-\U0010ffff])?"
-_DOMAIN = re.compile(rf"({_LABEL}\.)+(?!\d+$){_LABEL}")
-_MAX_LOCAL, _MAX_ADDRESS = 64, 254
 
 
 # ---- reading --------------------------------------------------------------------------------
@@ -235,16 +228,8 @@ def _keepable(value: Any, depth: int) -> bool:
 
 
 def address(value: Any) -> str | None:
-    """A usable e-mail address: blanks trimmed, the domain in lower case; nothing if invalid."""
-    if not isinstance(value, str) or not storable(value):
-        return None
-    local, at, domain = value.strip().rpartition("@")
-    domain = domain.lower()
-    form = _CARRIER_LOCAL if domain in _CARRIERS else _LOCAL
-    fits = at and len(local) <= _MAX_LOCAL and len(local) + len(domain) < _MAX_ADDRESS
-    if not fits or not form.fullmatch(local) or not _DOMAIN.fullmatch(domain):
-        return None
-    return f"{local}@{domain}"
+    """A usable e-mail address, as `mail_address` says; nothing if it is none."""
+    return mail_address(value) if isinstance(value, str) and storable(value) else None
 
 
 def emails(found: Any) -> list[dict[str, Any]]:

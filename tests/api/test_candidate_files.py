@@ -2,12 +2,14 @@
 
 import re
 import tempfile
+from dataclasses import replace
 
 import pytest
 
 from api.middleware import MAX_DOCUMENT, MAX_UPLOAD
 from domain.candidate import Candidate
 from domain.candidate_file import CandidateFile, FileAccess
+from domain.errors import TryLater
 from domain.flows.ways_in.open_candidate_link import new_my_page_link
 from tests.api.test_candidate_pages import choose, post, snapshot, ticks_for
 from tests.applications import mailbox, rows
@@ -228,6 +230,23 @@ async def test_too_many_in_a_minute_wait(client, at_form):
 
     assert [one.status_code for one in answers].count(429) >= 1
     assert "1分ほどおいて" in answers[-1].text
+
+
+class Crowded:
+    """A reader of documents that has too many before it."""
+
+    async def check(self, _):
+        raise TryLater
+
+
+async def test_whoever_finds_a_queue_is_told_so_on_the_same_page(client, runtime, person, at_form):
+    runtime.tools = replace(runtime.tools, files=Crowded())
+    answer = await send(client, at_form)
+
+    assert answer.status_code == 503
+    assert "1分ほどおいて" in answer.text
+    assert 'name="file"' in answer.text
+    assert await kept(person) == []
 
 
 async def test_a_document_taken_back_is_gone_and_no_longer_offered(client, person, at_form):

@@ -131,6 +131,19 @@ async def test_a_fault_on_another_screen_is_shown_on_that_screen(client, crowd):
     assert f'href="#items-{second}-name"' in page.text
 
 
+@pytest.mark.parametrize(("boxes", "status"), [(200 * 24, 422), (6_001, 403)])
+async def test_every_box_of_two_hundred_agencies_is_read_and_more_get_a_page(
+    client, crowd, boxes, status
+):
+    ticks = [(f"items.agy_{number % 200:026d}", f"item_{number // 200}") for number in range(boxes)]
+    page = await choose(client, crowd, ticks)
+
+    assert page.status_code == status
+    assert page.headers["content-type"].startswith("text/html")
+    assert "<h1" in page.text
+    assert await rows(crowd.runtime, crowd.world.company.id, ConsentEvent) == []
+
+
 @pytest.mark.parametrize("screen", ["screen-0", "screen-99", "screen-x", "screen-1e9"])
 async def test_a_screen_that_is_none_shows_a_screen(client, crowd, screen):
     page = await choose(client, crowd, [], decision="consent", screen=screen)

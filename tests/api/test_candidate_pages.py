@@ -12,7 +12,7 @@ from domain.agency import Agency
 from domain.candidate import Candidate
 from domain.consent import Consent, ConsentEvent, ConsentText
 from domain.duty import PlacementQuestion
-from domain.flows.person.erase_candidate import start_erasure
+from domain.flows.person.change_person import delete
 from domain.flows.relay.provide_package import provide_package
 from domain.ids import new_id
 from domain.notice import Notice
@@ -155,6 +155,44 @@ async def test_pages_are_not_kept_and_name_no_other_site(client, person):
     assert "default-src 'none'" in page.headers["content-security-policy"]
     assert re.findall(r"<script[^>]*>[^<]+", page.text) == []
     assert "style=" not in page.text
+
+
+@pytest.mark.parametrize(
+    ("method", "place", "status"),
+    [
+        ("GET", "stop", 200), ("POST", "stop", 200), ("GET", "nowhere", 404), ("PUT", "done", 405),
+        ("POST", "erase", 303), ("GET", "started", 404), ("HEAD", "", 200),
+    ],
+)  # fmt: skip
+async def test_whatever_a_link_answers_is_kept_by_nobody(client, person, method, place, status):
+    path = f"/c/{person.token}/{place}".rstrip("/")
+    for accept in ("text/html", "application/json"):
+        answer = await client.request(method, path, headers={"accept": accept})
+
+        assert answer.status_code == status
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["x-robots-tag"] == "noindex"
+        assert answer.headers["referrer-policy"] == "no-referrer"
+
+
+@pytest.mark.parametrize("place", ["/c/{token}/", "/join/mirai/", "/login/"])
+async def test_no_answer_leads_to_the_host_that_was_named(client, person, place):
+    answer = await client.get(place.format(token=person.token), headers={"host": "evil.example"})
+
+    assert answer.status_code == 404
+    assert "location" not in answer.headers
+
+
+@pytest.mark.parametrize("second", ["decline", "consent", "edit"])
+async def test_two_decisions_at_once_are_none(client, person, second):
+    ticks = ticks_for(person.world.agency.id, "name", "email")
+    shown = await choose(client, person, ticks)
+    data = fields(form_of(shown, "confirm"))
+    both = [("decision", second), ("decision", "confirm")]
+    answer = await post(client, f"/c/{person.token}", [*data, *both])
+
+    assert answer.status_code == 422
+    assert await nothing_recorded(person)
 
 
 async def test_consenting_takes_ticks_a_look_and_a_button(client, person):
@@ -775,7 +813,7 @@ async def test_whoever_was_erased_is_asked_nothing_more(runtime, client, clock, 
     path = await asked(runtime, client, clock, person)
     async with runtime.database.transaction(company_id=person.world.company.id) as db:
         opened = await person.open(db)
-        await start_erasure(db, runtime.tools, opened.candidate, clock())
+        await delete(db, runtime.tools, opened.candidate, clock())
     page = await client.get(path)
     answer = await post(client, path, [("answer", "started")])
 

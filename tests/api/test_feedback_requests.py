@@ -21,6 +21,9 @@ KIND = (
     "落ち着いた受け答えが印象に残りました。今回の募集では海外との折衝の経験を重く見ました。"
     "次は具体的な数字を添えてお話しください。"
 )
+VIEW = (
+    "※ 今回の選考における所見であり、試験 花子様ご自身の能力や適性を評価するものではございません。"
+)
 CHURCH = (
     "宗教法人での経理のご経験を具体的にお話しくださり、印象に残りました。今回の募集では製造業の"
     "原価計算の経験を重く見ました。"
@@ -143,8 +146,9 @@ async def test_an_answer_goes_out_and_stands_on_the_page(visitor, asked, recruit
 
     assert sent.headers["location"] == f"{QUEUE}?done=answered"
     assert (kept.state, kept.draft, kept.look_at) == ("answered", None, None)
-    assert KIND in mails[0]["text"]
+    assert f"{KIND}\n{VIEW}\n" in mails[0]["text"]
     assert KIND in page.text
+    assert "あなたの能力や適性を評価するものではありません" in page.text
     assert KIND.encode() not in kept.answer
     assert asked.id == kept.id
 
@@ -164,9 +168,9 @@ async def test_the_kind_reply_is_one_press(visitor, asked, recruiter):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (CHURCH, "選考と関係のない事柄"),
-        ("短い。", "30〜400文字"),
-        (f"{KIND}年収は別です。", "給与"),
+        (CHURCH, '見直してください。 <span class="small">(宗教)</span>'),
+        ("短い。", "30〜400文字で書いてください。</p>"),
+        (f"{KIND}家族、年収は別です。", '<span class="small">(家族 / 年収)</span>'),
     ],
 )
 async def test_what_the_guard_stops_is_not_sent(visitor, asked, recruiter, words, said):
@@ -184,6 +188,7 @@ async def test_a_second_person_may_find_it_harmless(  # noqa: PLR0917
 ):
     proposed = await recruiter.press("/answer", words=CHURCH, step="propose")
     waiting, alone = await request_of(visitor), await recruiter.queue()
+    told = (await visitor.get("/data.json")).json()["feedback_requests"]
     second = await approver(runtime, client, world)
     shown = await second.queue()
     approved = await second.press("/approve")
@@ -192,8 +197,10 @@ async def test_a_second_person_may_find_it_harmless(  # noqa: PLR0917
 
     assert proposed.headers["location"] == f"{QUEUE}?done=to_approve"
     assert waiting.state == "to_approve"
+    assert [one["state"] for one in told] == ["asked"]
     assert "/approve" not in alone.text
     assert CHURCH in shown.text
+    assert "見直してください。 (宗教)" in shown.text
     assert approved.headers["location"] == f"{QUEUE}?done=answered"
     assert CHURCH in mails[0]["text"]
     assert kept.approved_by not in {None, kept.drafted_by}
@@ -241,6 +248,32 @@ async def test_what_is_handed_back_can_be_changed(  # noqa: PLR0917
     assert CHURCH in page.text
     assert sent.headers["location"] == f"{QUEUE}?done=answered"
     assert (await request_of(visitor)).id == asked.id
+
+
+async def test_whoever_may_approve_is_told_by_mail_without_a_name_or_a_word_of_it(  # noqa: PLR0917
+    runtime, client, world, visitor, asked, recruiter
+):
+    await approver(runtime, client, world)
+    await recruiter.press("/answer", words=CHURCH, step="propose")
+    await work(runtime)
+    (told,) = await mailbox(runtime, world.company.id, "second@people.example")
+
+    assert told["subject"] == "フィードバックの確認をお願いします"
+    assert "対象の職種: 経理" in told["text"]
+    assert "宗教" not in told["text"]
+    assert "試験" not in told["text"]
+    assert (await request_of(visitor)).id == asked.id
+
+
+async def test_whoever_wrote_it_may_take_it_back(visitor, asked, recruiter):
+    await recruiter.press("/answer", words=CHURCH, step="propose")
+    back = await recruiter.press("/return")
+    page = await recruiter.queue()
+
+    assert back.headers["location"] == f"{QUEUE}?done=asked"
+    assert f"{QUEUE}/{asked.id}/answer" in page.text
+    assert CHURCH in page.text
+    assert (await request_of(visitor)).state == "asked"
 
 
 async def test_a_length_is_no_matter_of_opinion(visitor, asked, recruiter):

@@ -243,7 +243,7 @@ async def test_the_passport_says_when_and_for_what(runtime, client, world, clock
 @pytest.mark.parametrize(
     ("months", "told", "shown"),
     [
-        (12, "再応募について: 12か月後以降、または別の職種", "2027年6月2日(水)から再び応募できます"),
+        (12, "再応募について: 12か月後以降、または", "2027年6月2日(水)から再び応募できます"),
         (0, "再応募について: 同じ職種、別の職種のいずれも、いつでも", "いつでも再び応募できます"),
     ],
 )

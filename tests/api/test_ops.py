@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import re
 from datetime import UTC, datetime, timedelta
 
 import httpx2
@@ -15,9 +16,15 @@ from api.app import create_app
 from api.auth import new_signing_key
 from api.rate_limit import RateLimiter
 from api.runtime import Runtime
+from domain.access import as_agency
+from domain.agency import Agency
+from domain.business_days import local_day
+from domain.candidate import Candidate
+from domain.flows.person.change_person import delete
 from domain.instance import Heartbeat
 from domain.jobs import later
-from tests.conftest import settings_for
+from tests.applications import an_application
+from tests.conftest import forward, settings_for
 
 pytestmark = pytest.mark.anyio
 
@@ -73,6 +80,49 @@ async def test_metrics_count_by_route_and_show_the_backlog(client, runtime):
     assert 'relay_timers_due{timer="housekeeping"} 0.0' in told
     assert secret not in told
     assert "cmp_x" not in told
+
+
+async def test_metrics_tell_of_erasures_of_the_last_day_and_of_nobody(client, runtime, world):
+    application = await an_application(runtime, world, outcome="rejected")
+    async with runtime.database.transaction(company_id=world.company.id) as db:
+        person = await db.get_one(Candidate, (world.company.id, application.candidate_id))
+        person.review_at = runtime.clock() - timedelta(hours=7)
+        db.add(person)
+    before = (await client.get("/metrics")).text
+    async with runtime.database.transaction(company_id=world.company.id) as db:
+        person = await db.get_one(Candidate, (world.company.id, application.candidate_id))
+        await delete(db, runtime.tools, person, runtime.clock(), rule="retention")
+    done = (await client.get("/metrics")).text
+    forward(runtime.clock, days=1)
+    later_on = (await client.get("/metrics")).text
+
+    retained = 'relay_erasures_last_day{key="profile",rule="retention"}'
+    assert [line for line in before.splitlines() if line.startswith("relay_erasures_last_day")] == [
+        f'relay_erasures_last_day{{key="{key}",rule="{rule}"}} 0.0'
+        for key in ("profile", "record")
+        for rule in ("request", "ats", "retention", "record_end")
+    ]
+    assert 'relay_privacy_late{kind="erasures"} 1.0' in before
+    assert f"{retained} 1.0" in done
+    assert 'relay_privacy_late{kind="erasures"} 0.0' in done
+    assert f"{retained} 0.0" in later_on
+    assert application.candidate_id not in done
+
+
+async def test_metrics_warn_of_licences_that_end(client, runtime, world, company_api):
+    today = local_day(runtime.clock())
+    told = []
+    for days in (91, 90, -1):
+        async with runtime.database.transaction() as db:
+            await as_agency(db, world.agencies[0].id)
+            agency = await db.get_one(Agency, world.agencies[0].id)
+            agency.license_valid_until = today + timedelta(days=days)
+            db.add(agency)
+        ours = (await company_api.get("/v1/company/metrics")).json()["licence_expiring_90d"]
+        page = (await client.get("/metrics")).text
+        told.append((ours, re.search(r"^relay_licence_expiring_90d (\S+)$", page, re.MULTILINE)[1]))
+
+    assert told == [(0, "0.0"), (1, "1.0"), (1, "1.0")]
 
 
 async def test_metrics_may_ask_for_a_token(database_url, clock):

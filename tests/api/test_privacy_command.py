@@ -1,6 +1,7 @@
 """`relay incident` and `relay privacy`: what the operator does for every company."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import anyio.to_thread
 import pytest
@@ -8,6 +9,9 @@ from typer.testing import CliRunner
 
 from api.cli import cli
 from domain.agency import Agency
+from domain.business_days import local_day
+from domain.consent import ConsentTextEnd
+from domain.consent_text import VERSION
 from domain.flows.relay.provide_package import provide_package
 from domain.incident import Incident
 from tests.applications import one, rows
@@ -64,6 +68,40 @@ async def test_nobody_is_told_without_saying_who(runtime, world, relay, more):
 
     assert answer.exit_code == 2
     assert await rows(runtime, world.company.id, Incident) == []
+
+
+async def test_a_company_nobody_knows_stops_it_before_anybody_is_told(runtime, world, relay):
+    unknown = "cmp_" + "0" * 26
+    answer = await relay(*OPEN, "--company", world.company.id, "--company", unknown)
+
+    assert (answer.exit_code, answer.output) == (1, f"company_unknown: {unknown}\n")
+    assert await rows(runtime, world.company.id, Incident) == []
+
+
+async def test_words_of_the_past_are_ended_by_whoever_may_and_says_why(runtime, world, relay):
+    await forwarded(runtime, world)
+    today = local_day(datetime.now(UTC))  # noqa: TID251 - the command reads the real clock
+
+    async def end(*words):
+        return await relay("privacy", "end-text", *words, "--reason", "改正", "--by", "運用")
+
+    day = str(today + timedelta(days=1))
+    current = await end(VERSION, "--on", day, "--company", world.company.id)
+    unknown = await end("1999-01", "--on", day, "--company", world.company.id)
+    nobody = await end("2026-06", "--on", day, "--company", "cmp_x")
+    passed = await end("2026-06", "--on", str(today - timedelta(days=1)), "--company",
+                       world.company.id)  # fmt: skip
+    before = await rows(runtime, world.company.id, ConsentTextEnd)
+    ended = await end("2026-06", "--on", day, "--company", world.company.id)
+    kept = await one(runtime, world.company.id, ConsentTextEnd)
+
+    assert [one.output.partition(":")[0] for one in (current, unknown, nobody, passed)] == [
+        "text_current", "text_unknown", "company_unknown", "period_invalid",
+    ]  # fmt: skip
+    assert {one.exit_code for one in (current, unknown, nobody, passed)} == {1}
+    assert before == []
+    assert (ended.exit_code, ended.output) == (0, f"2026-06 ends on {day}.\n")
+    assert (kept.version, str(kept.ends_on), kept.set_by) == ("2026-06", day, "operator:運用")
 
 
 async def test_all_hand_overs_are_looked_at_on_demand(runtime, world, relay):

@@ -15,19 +15,21 @@ from domain.flows.consent.record_guardian import (
     guardian_of,
     record_guardian,
 )
+from domain.flows.office.check_provisions import check_provisions
 from domain.flows.office.open_incident import Report, items_of, open_incident
 from domain.flows.office.set_cross_border import set_cross_border
 from domain.flows.person.open_rights_request import open_request
 from domain.guardian import GuardianConsent
 from domain.incident import Incident, IncidentEvent
 from domain.privacy import PrivacyChange, SourceOverride
-from domain.relay import StopNotice
+from domain.relay import Provision, StopNotice
 from domain.sources import allowed_sources
 from tests.api.test_provision_register import Desk, an_officer, read
 from tests.applications import an_application, mailbox, one, rows
 from tests.factories import work
+from tests.flows.test_check_provisions import falsified
 from tests.pages.seed import enter
-from tests.relays import forwarded
+from tests.relays import forwarded, take_back
 
 pytestmark = pytest.mark.anyio
 HERE = "/dashboard/privacy/incidents"
@@ -340,6 +342,46 @@ async def test_a_person_is_found_by_what_one_has_of_them(runtime, world, officer
     assert found.headers["location"] == f"/dashboard/privacy/people/{application.candidate_id}"
     assert (nobody.status_code, page.status_code) == (422, 200)
     assert 'id="find-person-error"' in nobody.text
+
+
+async def test_what_a_person_said_stands_beside_what_was_handed_over(runtime, world, officer):
+    relay = await forwarded(runtime, world)
+    await read(runtime, relay)
+    await take_back(runtime, relay)
+    page = await officer.get(f"/dashboard/privacy/people/{relay.candidate_id}")
+    history = page.text.split('id="evidence"')[1].split("</section>")[0]
+
+    assert history.count('scope="row"') == 2
+    assert history.index("撤回") < history.index("同意<")
+    assert history.count(world.agencies[0].name) == 2
+    assert "2026-06</span>" in history
+    assert "2026年11月29日(日)まで" in history
+    assert world.agencies[0].name in page.text.split('id="records"')[1]
+
+
+async def test_each_finding_of_the_night_leads_to_its_person(runtime, world, officer, database_url):
+    relay, other = await forwarded(runtime, world), await forwarded(runtime, world, agency=1)
+    await read(runtime, relay)
+    record = await one(runtime, world.company.id, Provision)
+    await falsified(database_url, "UPDATE provision SET items = '[\"education\"]'")
+    await falsified(
+        database_url, "UPDATE consent_event SET method = 'x' WHERE candidate_id = $1",
+        other.candidate_id,
+    )  # fmt: skip
+    async with runtime.database.transaction(company_id=world.company.id) as db:
+        check = await check_provisions(db, world.company.id, runtime.clock())
+    page = (await officer.get("/dashboard/privacy")).text
+    first = (await officer.get("/dashboard")).text
+
+    assert check.findings == [record.id, f"{other.candidate_id}, 1"]
+    for finding, person in zip(check.findings, (relay, other), strict=True):
+        linked = rf'people/{person.candidate_id}#evidence">[^<]*</a> <code>{finding}</code>'
+        assert re.search(linked, page)
+    for shown in (page, first):
+        assert (
+            "有効な同意を確認できない提供が1件あります・同意の証跡が一致しない方が1名います"
+            in shown
+        )
 
 
 async def test_the_settings_are_kept_and_shown_again(runtime, world, officer):

@@ -7,13 +7,17 @@ from datetime import timedelta
 
 import pikepdf
 import pytest
+from sqlalchemy import update
 from sqlmodel import col, select
 
+from domain.agency import Agency
 from domain.caller import Member
 from domain.candidate import Candidate
-from domain.flows.person import erase_candidate
+from domain.company import Company
+from domain.flows.person.change_person import delete
 from domain.flows.relay.provide_package import provide_package
 from domain.ids import new_id
+from domain.notice import Mail
 from domain.privacy import PrivacyCheck, RegisterExport
 from domain.relay import Provision
 from integrations.tables import read_book
@@ -128,6 +132,35 @@ async def test_it_leaves_as_a_book_and_as_pages_too(runtime, world, officer):
     assert [one.form for one in await exported(runtime, world)] == ["xlsx", "pdf"]
 
 
+async def test_a_record_names_the_recipient_as_it_was_at_each_hand_over(runtime, world, clock):
+    """Reads extend one record; once the agency has moved they begin another one."""
+    relay = await forwarded(runtime, world)
+    await read(runtime, relay)
+    mails = len(await rows(runtime, world.company.id, Mail, template="provision_report"))
+    forward(clock, days=1)
+    await read(runtime, relay)
+    async with runtime.database.transaction(company_id=world.company.id) as db:
+        await db.execute(update(Company).values(retention={"evidence_years": 5}))
+    async with runtime.database.transaction(agency_id=world.agency.id) as db:
+        moved = {"address": "大阪府大阪市北区例2-3-4", "representative": "代表取締役 後任 三郎"}
+        await db.execute(update(Agency).values(moved))
+    for _ in range(2):
+        forward(clock, days=1)
+        await read(runtime, relay)
+    before, after = await rows(runtime, world.company.id, Provision)
+    told = await rows(runtime, world.company.id, Mail, template="provision_report")
+
+    assert (before.recipient_address, before.recipient_representative) == (
+        world.agency.address, world.agency.representative,
+    )  # fmt: skip
+    assert (after.recipient_address, after.recipient_representative) == (
+        "大阪府大阪市北区例2-3-4", "代表取締役 後任 三郎",
+    )  # fmt: skip
+    assert [(one.last_provided_at - one.provided_at).days for one in (before, after)] == [1, 1]
+    assert [one.retention_until.year for one in (before, after)] == [2029, 2031]
+    assert len(told) == mails == 1
+
+
 async def test_looking_shows_no_names_and_keeps_nothing(runtime, world, officer):
     relay = await forwarded(runtime, world)
     await read(runtime, relay)
@@ -168,7 +201,7 @@ async def test_the_record_survives_the_erasure_of_the_rest(runtime, world, clien
     forward(clock, days=1)
     async with runtime.database.transaction(company_id=world.company.id) as db:
         candidate = await db.get_one(Candidate, (world.company.id, relay.candidate_id))
-        await erase_candidate.start_erasure(db, runtime.tools, candidate, clock())
+        await delete(db, runtime.tools, candidate, clock())
     await work(runtime)
     officer = await an_officer(runtime, world, client)
 

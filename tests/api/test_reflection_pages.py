@@ -1,11 +1,15 @@
 """The person's own notes: kept sealed, shown to nobody else, thrown away at a press."""
 
+import io
+import re
+
 import pytest
+from pypdf import PdfReader
 
 from domain.reflection import Reflection
 from tests.applications import one, rows
 from tests.consents import invited
-from tests.own_page import at_own_page
+from tests.own_page import at_own_page, form_in
 from tests.relays import PROFILE
 
 pytestmark = pytest.mark.anyio
@@ -77,6 +81,21 @@ async def test_saving_again_changes_the_same_notes(visitor, person):
     assert "ほかの話" in shown.text
 
 
+async def test_each_stage_keeps_its_own_checklist(visitor, person):
+    await keep(visitor, check_1="yes", check_2="not_yet")
+    other = f"{place(person)}?stage=first"
+    form = form_in(await visitor.get(other), place(person))
+    await visitor.send(form, ("check-1", "not_yet"))
+    first, final = await visitor.get(other), await visitor.get(f"{place(person)}?stage=final")
+
+    assert re.findall(r'name="(check-\d)" value="(\w+)" checked', first.text) == [
+        ("check-1", "not_yet")
+    ]
+    assert re.findall(r'name="(check-\d)" value="(\w+)" checked', final.text) == [
+        ("check-1", "yes"), ("check-2", "not_yet"),
+    ]  # fmt: skip
+
+
 async def test_the_notes_go_at_a_press_and_when_emptied(visitor, person):
     await keep(visitor, questions=SECRET)
     gone = await visitor.press("/delete", on=place(person))
@@ -90,6 +109,24 @@ async def test_the_notes_go_at_a_press_and_when_emptied(visitor, person):
     assert await rows(person.runtime, person.world.company.id, Reflection) == []
 
 
+async def test_where_nothing_was_kept_nothing_is_said_to_be_deleted(visitor, person):
+    answer = await keep(visitor, questions=" ")
+
+    assert answer.headers["location"] == f"{visitor.path}?done=unchanged"
+    assert await rows(person.runtime, person.world.company.id, Reflection) == []
+
+
+async def test_whoever_saves_too_late_goes_back_to_the_notes(visitor, person):
+    form = await visitor.form(place(person), on=place(person))
+    visitor.client.cookies.delete("relay_proof")
+    late = await visitor.send(form, questions=SECRET)
+    elsewhere = await visitor.send(form | {"action": f"{form['action']}/delete"})
+
+    assert (late.status_code, elsewhere.status_code) == (403, 403)
+    assert f'name="to" value="{place(person)[1:]}"' in late.text
+    assert 'name="to" value=""' in elsewhere.text
+
+
 async def test_the_notes_are_in_the_persons_own_file_alone(visitor, company_api):
     await keep(visitor, questions=SECRET)
     data = (await visitor.get("/data.json")).json()
@@ -98,6 +135,18 @@ async def test_the_notes_are_in_the_persons_own_file_alone(visitor, company_api)
     assert data["reflections"][0]["questions"] == SECRET
     assert SECRET not in told.text
     assert "reflection" not in told.text
+
+
+async def test_the_checklist_stands_in_the_printed_file_too(visitor):
+    await keep(visitor, check_1="yes", check_4="not_yet")
+    answer = await visitor.get("/data.pdf")
+    read = PdfReader(io.BytesIO(answer.content)).pages
+    text = "".join("".join(page.extract_text() for page in read).split())
+
+    assert "面接の振り返り(ご本人だけのメモ)：経理" in text
+    assert "自分の将来像と会社の方向が、どう重なるか話せましたか" in text
+    assert "5年後の役割を思い描いて話せましたか" in text
+    assert "会社の計画や報告を、自分の視点で読みましたか" not in text
 
 
 async def test_the_notes_need_the_step(visitor, person):

@@ -1,8 +1,10 @@
 """Requests through the doors: a person's page behind the second step, HR's queue, holds."""
 
+import io
 import re
 
 import pytest
+from pypdf import PdfReader
 
 from domain import vault
 from domain.candidate import Candidate
@@ -11,6 +13,7 @@ from domain.flows.person import hold as holds
 from domain.rights_request import RightsRequest
 from tests.api.test_provision_register import Desk
 from tests.applications import one, rows
+from tests.conftest import forward
 from tests.consents import invited
 from tests.factories import make_world
 from tests.own_page import at_own_page
@@ -170,6 +173,24 @@ async def test_what_came_on_paper_is_recorded_recognised_and_disclosed(
     assert document.headers["cache-control"] == "no-store"
     assert (after.result, after.answer_channel) == ("granted", "paper")
     assert re.fullmatch("[0-9a-f]{64}", after.answer_sha256)
+
+
+async def test_what_was_disclosed_is_proven_by_every_copy(visitor, runtime, world, client):
+    """The paper HR prints, the answer's record and the person's own file name one content."""
+    await visitor.prove("requests")
+    await visitor.press("/requests", on="/requests", kind="disclosure", words="")
+    hr = await desk(runtime, world, client, "privacy_officer")
+    row = await one(runtime, world.company.id, RightsRequest)
+    printed = await hr.get(f"{HERE}/{row.id}/document.pdf")
+    await hr.post(f"{HERE}/{row.id}/answer", result="granted", channel="my_page")
+    forward(runtime.clock, minutes=5)
+    own = (await visitor.get("/data.json")).json()
+    answered = await one(runtime, world.company.id, RightsRequest)
+    pages = PdfReader(io.BytesIO(printed.content)).pages
+    text = "".join("".join(page.extract_text() for page in pages).split())
+
+    assert answered.answer_sha256 == own["content_sha256"]
+    assert answered.answer_sha256 in text
 
 
 async def test_holds_are_set_and_released_by_the_officer(person, runtime, world, client):

@@ -1,5 +1,8 @@
 """The second step: a link alone shows who holds what; everything else needs a code by mail."""
 
+import asyncio
+from dataclasses import replace
+
 import httpx2
 import pytest
 
@@ -164,13 +167,55 @@ async def test_a_code_works_once(visitor):
     shown = await visitor.ask_code()
     form, code = form_in(shown, "/code/enter"), (await visitor.codes())[0]
     first = await visitor.send(form, code=code)
-    again = await visitor.send(form, code=code)
+    async with await other_browser(visitor) as stranger:
+        again = await replace(visitor, client=stranger).send(form, code=code)
 
     assert (first.status_code, again.status_code) == (303, 422)
 
 
-async def test_a_new_code_ends_the_one_before(visitor):
+async def test_the_same_code_sent_twice_leads_on_where_it_opened(visitor):
+    shown = await visitor.ask_code("data.json")
+    form, code = form_in(shown, "/code/enter"), (await visitor.codes())[0]
+    await visitor.send(form, code=code)
+    again = await visitor.send(form, code=code)
+
+    assert again.status_code == 303
+    assert again.headers["location"] == f"{visitor.path}/data.json"
+
+
+async def test_pressed_twice_it_mails_one_code(visitor):
+    form = await visitor.form("/code", on="/code")
+    answers = await asyncio.gather(*(visitor.send(form) for _ in range(6)))
+    code, *others = await visitor.codes()
+    entered = await visitor.send(form_in(answers[0], "/code/enter"), code=code)
+
+    assert [answer.status_code for answer in answers] == [200] * 6
+    assert others == []
+    assert entered.status_code == 303
+
+
+@pytest.mark.parametrize(("seconds", "codes"), [(29, 1), (30, 2)])
+async def test_who_waits_for_the_mail_gets_another(visitor, clock, seconds, codes):
+    await visitor.ask_code()
+    forward(clock, seconds=seconds)
+    await visitor.ask_code()
+
+    assert len(await visitor.codes()) == codes
+
+
+async def test_a_code_spent_on_wrong_tries_is_followed_by_another_at_once(visitor):
     shown = await visitor.ask_code()
+    code = (await visitor.codes())[0]
+    for _ in range(5):
+        await visitor.send(form_in(shown, "/code/enter"), code=wrong(code))
+    await visitor.ask_code()
+
+    assert len(await visitor.codes()) == 2
+
+
+async def test_a_new_code_ends_the_one_before(visitor, clock):
+    shown = await visitor.ask_code()
+    forward(clock, minutes=1)
     again = await visitor.send(form_in(shown, "/code"))
     old, new = await visitor.codes()
     answers = [
@@ -182,8 +227,10 @@ async def test_a_new_code_ends_the_one_before(visitor):
 
 
 async def test_five_codes_a_day_and_then_tomorrow(visitor, clock):
-    shown = await visitor.ask_code()
-    answers = [await visitor.send(form_in(shown, "/code")) for _ in range(5)]
+    shown, answers = await visitor.ask_code(), []
+    for _ in range(5):
+        forward(clock, minutes=1)
+        answers.append(await visitor.send(form_in(shown, "/code")))
     mailed = await visitor.codes()
     forward(clock, hours=24)
     tomorrow = await visitor.send(form_in(shown, "/code"))

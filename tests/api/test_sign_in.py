@@ -125,6 +125,14 @@ async def test_a_claim_link_lets_in_once(browser, app, runtime, member):
     assert await sessions(runtime) == 1
 
 
+async def test_an_address_that_is_a_key_is_kept_by_nobody(browser):
+    for place in (f"/login/m/{'A' * 43}", f"/join/mirai/{'A' * 43}"):
+        answer = await browser.get(place)
+
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["x-robots-tag"] == "noindex"
+
+
 async def test_a_claim_link_ends_after_an_hour(browser, runtime, member, clock):
     async with runtime.database.transaction() as db:
         token = await open_account.claim_link(db, member, now=runtime.clock())

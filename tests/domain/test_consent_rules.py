@@ -271,7 +271,7 @@ def test_the_same_statement_has_the_same_hash_and_any_other_another():
 
 def test_the_statement_has_the_hash_it_always_had():
     assert statement().sha256 == (
-        "5f706376c7a7467ced093d28f5292b4bc0290d57483875d5426f2e0d213da07b"
+        "9884f42dc10679e55f8a56611b1e94dcb221cd9da599c30eff43581f59c92eec"
     )  # fmt: skip
 
 
@@ -320,6 +320,7 @@ def test_the_statement_promises_one_question_and_says_how_long_what_is_kept(loca
     assert apart in content["retention"]
     assert ("7か月" if locale == "ja" else "7 months") in content["retention"]
     assert ("30日" if locale == "ja" else "30 days") in content["retention"]
+    assert ("いずれか遅い日" if locale == "ja" else "whichever is later") in content["retention"]
 
 
 ABROAD: dict[str, Any] = {

@@ -49,6 +49,8 @@ def test_a_number_is_shown_as_one_dials_it(kept, shown):
     ("a b@mail.example", None),
     ("a@mail.example\nBcc: b@mail.example", None),
     ("a\u202eb@mail.example", None),
+    ("\u212aenji@mail.example", None),  # becomes Kenji's in lower case, and is another mailbox
+    ("か\u3099@mail.example", None),
     ("a" * 65 + "@mail.example", None),
     ("a" * 300 + "@b.example", None),
 ])  # fmt: skip
@@ -56,7 +58,9 @@ def test_an_address_is_taken_as_it_is_or_not_at_all(typed, kept):
     assert mail_address(typed) == kept
 
 
-@pytest.mark.parametrize("address", ["a..b@docomo.ne.jp", "A.b@Mail.Example", "日本@例.example"])
+@pytest.mark.parametrize("address", [
+    "a..b@docomo.ne.jp", "A.b@Mail.Example", "日本@例.example", "\u212aenji@mail.example",
+])  # fmt: skip
 def test_what_the_ats_may_tell_can_also_be_typed(address):
     assert mail_address(address) == canonical.address(address)
 

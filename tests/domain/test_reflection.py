@@ -13,7 +13,10 @@ MAY_READ = {
     "domain/flows/person/erase_candidate.py", "domain/flows/person/change_person.py",
 }  # fmt: skip
 """Makes the table known; the person's own page; and what erases or moves a person's record."""
-OWN_PAGE = {"api/routes/candidate_reflection.py", "domain/views/my_file.py"}
+OWN_PAGE = {
+    "api/routes/candidate_reflection.py", "domain/views/my_file.py",
+    "domain/flows/person/reflect.py",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -31,14 +34,15 @@ def test_the_checklist_follows_the_stage_where_its_name_says_it(words, stage):
 
 def test_only_known_fields_are_kept_and_none_is_too_long():
     typed = {
-        "stage": "third", "checks": {"1": "yes", "2": "maybe", "9": "yes"}, "secret": "x",
+        "stage": "third", "secret": "x",
+        "checks": {"first": {"1": "yes", "2": "maybe", "9": "yes"}, "third": {"1": "yes"}},
         "questions": "a\r\nb\0\x07" + "c" * 3000, "good": ["one\ntwo", "", "three", "four"],
     }  # fmt: skip
 
     kept = cleaned(typed)
 
     assert kept["stage"] is None
-    assert kept["checks"] == {"1": "yes"}
+    assert kept["checks"] == {"first": {"1": "yes"}}
     assert "secret" not in kept
     assert kept["questions"].startswith("a\nbc")
     assert len(kept["questions"]) == LONGEST
@@ -49,7 +53,7 @@ def test_only_known_fields_are_kept_and_none_is_too_long():
 def test_a_stage_alone_is_nothing_worth_keeping():
     assert is_empty(cleaned({"stage": "first"}))
     assert is_empty(cleaned({"good": ["", " ", ""]}))
-    assert not is_empty(cleaned({"checks": {"5": "not_yet"}}))
+    assert not is_empty(cleaned({"checks": {"final": {"5": "not_yet"}}}))
     assert not is_empty(cleaned({"improve": ["", "", "声"]}))
 
 

@@ -5,9 +5,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.company import Company
+from domain.consent import Consent, ConsentText
 from domain.data_items import CODES
 from domain.gate import Hearing
-from domain.relay_package import candidate_items, canonical, record_retention_until, use_until
+from domain.import_words import SOURCES
+from domain.relay_package import (
+    ACQUIRED_THROUGH,
+    ACQUISITION,
+    candidate_items,
+    canonical,
+    content,
+    record_retention_until,
+    use_until,
+)
 from tests.factories import COMPANY
 
 NOW = datetime(2026, 6, 2, 1, 0, tzinfo=UTC)
@@ -22,7 +32,38 @@ NOW = datetime(2026, 6, 2, 1, 0, tzinfo=UTC)
     ],
 )
 def test_records_are_kept_three_years(made, until):
-    assert record_retention_until(made) == until
+    assert record_retention_until(made, 3) == until
+
+
+@pytest.mark.parametrize(
+    ("source", "background"),
+    [
+        ("company_site", ACQUISITION), (None, ACQUISITION), ("employee_referral", ACQUISITION),
+        ("agency", "職業紹介事業者を通じて採用選考の応募書類として取得"),
+        ("scout", "スカウト媒体を通じて採用選考の応募書類として取得"),
+        ("job_board", "求人媒体を通じて採用選考の応募書類として取得"),
+    ],
+)  # fmt: skip
+def test_how_the_data_was_come_by_is_not_misstated(source, background):
+    company = Company(id="cmp_1", slug="a", created_at=NOW, **COMPANY)
+    consent = Consent(
+        company_id="cmp_1", id="cns_1", candidate_id="cnd_1", agency_id="agy_1",
+        application_id="app_1", given_at=NOW, expires_at=NOW, provision_not_before=NOW,
+        event_id="cev_1", text_id="ctx_1", state="given",
+    )  # fmt: skip
+    words = ConsentText(
+        company_id="cmp_1", id="ctx_1", sha256="0", version="2026-11", locale="ja",
+        effective_on=NOW.date(), created_at=NOW,
+    )  # fmt: skip
+    made = content("rly_1", company, consent, words, {}, source=source)
+
+    assert made["acquisition_background"] == background
+
+
+def test_every_source_a_contract_may_allow_has_its_own_words():
+    own = {"company_site", "direct", "employee_referral", "event"}
+
+    assert set(SOURCES) - own == set(ACQUIRED_THROUGH)
 
 
 def test_the_lease_is_thirty_five_days_and_never_beyond_the_consent():

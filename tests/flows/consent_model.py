@@ -234,8 +234,10 @@ class Model:
         return ended
 
     def erases(self, record_id: str, now: datetime, *, told: bool = True) -> bool:
-        """Every record of the person; false where a hold stands."""
+        """Every record of the person; where a hold stands it is only kept: false."""
         if self.held(record_id):
+            for record in self.person(record_id):
+                record.restricted = "all"
             return False
         for record in self.person(record_id):
             for yes in self.of([record]) if told and not record.erased else []:

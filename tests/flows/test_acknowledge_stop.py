@@ -1,13 +1,14 @@
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 from sqlalchemy import text
 from sqlmodel import select
 
 from domain.candidate import Candidate
+from domain.flows.consent.acknowledge_stop import acknowledge_stop
 from domain.flows.consent.withdraw_consent import withdraw
 from domain.flows.office.open_account import register_member
-from domain.flows.person.erase_candidate import start_erasure
+from domain.flows.person.change_person import delete
 from domain.relay import StopNotice
 from tests.conftest import forward
 from tests.factories import work
@@ -23,7 +24,7 @@ async def stopped(runtime, world, agency_api, *, erase=False):
     async with runtime.database.transaction(company_id=relay.company_id) as db:
         candidate = await db.get_one(Candidate, (relay.company_id, relay.candidate_id))
         if erase:
-            await start_erasure(db, runtime.tools, candidate, runtime.clock())
+            await delete(db, runtime.tools, candidate, runtime.clock())
         else:
             await withdraw(db, runtime.tools, candidate, None, runtime.clock())
     await work(runtime)
@@ -107,6 +108,23 @@ async def test_whoever_answers_in_time_hears_no_more_of_it(runtime, clock, world
     assert (await notice(runtime, relay)).state == "acknowledged"
     assert await mails(runtime, {"company_id": world.company.id}) == 0
     assert await mails(runtime, {"agency_id": world.agency.id}) == 0
+
+
+@pytest.mark.parametrize(("said", "kept"), [(-3, 0), (1, 1), (5, 2)])
+async def test_an_answer_is_dated_between_the_question_and_now(
+    runtime, world, agency_api, said, kept
+):
+    """`said` and `kept` in hours after the agency was asked; it answers after two."""
+    relay = await stopped(runtime, world, agency_api)
+    asked_at = (await notice(runtime, relay)).created_at
+    at = asked_at + timedelta(hours=said)
+    async with runtime.database.transaction() as db:
+        await acknowledge_stop(
+            db, relay.agency_id, relay.id, "deleted", at=at, now=asked_at + timedelta(hours=2)
+        )
+
+    found = await notice(runtime, relay)
+    assert found.acknowledged_at == asked_at + timedelta(hours=kept)
 
 
 async def test_an_erasure_is_stopped_and_acknowledged_alike(runtime, world, agency_api):

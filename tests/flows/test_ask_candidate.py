@@ -15,7 +15,7 @@ from domain.flows.consent.keep_consent import Answer
 from domain.flows.consent.verify_consents import verify_consents
 from domain.flows.consent.withdraw_consent import withdraw
 from domain.flows.earn.report_placement import Start, report_placement
-from domain.flows.person.erase_candidate import start_erasure
+from domain.flows.person.change_person import delete
 from domain.flows.relay.ask_candidate import (
     ANSWER_TIME,
     answer_question,
@@ -259,7 +259,7 @@ async def withdraws(person):
 
 async def is_erased(person):
     async def act(db, candidate, now):
-        await start_erasure(db, person.runtime.tools, candidate, now)
+        await delete(db, person.runtime.tools, candidate, now)
 
     await candidate_does(person, act)
 

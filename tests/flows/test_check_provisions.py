@@ -59,6 +59,12 @@ async def falsified(database_url, statement, *values):
         await connection.close()
 
 
+async def told(client, name):
+    """A number without labels as operators' machines read it."""
+    lines = (await client.get("/metrics")).text.splitlines()
+    return float(next(line for line in lines if line.startswith(f"{name} ")).split()[1])
+
+
 async def test_whoever_consented_is_covered(runtime, world, clock):
     relay = await forwarded(runtime, world)
     await read(runtime, relay)
@@ -203,3 +209,58 @@ async def test_it_looks_at_one_company_only(runtime, world):
         found = await check_provisions(db, other.id, runtime.clock())
 
     assert (found.provisions, found.uncovered) == (0, 0)
+
+
+@pytest.mark.usefixtures("officer")
+async def test_evidence_that_was_changed_calls_the_officer_and_ends_the_time_known_whole(
+    runtime, world, clock, database_url, client
+):
+    relay = await forwarded(runtime, world)
+    await check_job(runtime, [world.company.id])
+    whole = await told(client, "relay_audit_chain_ok_at")
+    await falsified(database_url, "UPDATE consent_event SET method = 'somehow'")
+    forward(clock, days=1)
+    await work(runtime)
+    *_, first, second = sorted(
+        await rows(runtime, world.company.id, PrivacyCheck), key=lambda one: one.finished_at
+    )
+    mails = await mailbox(runtime, world.company.id, OFFICER)
+
+    assert (first.consent_events, first.broken, first.alarming) == (1, 0, False)
+    assert (second.uncovered, second.broken, second.findings) == (
+        0, 1, [f"{relay.candidate_id}, 1"],
+    )  # fmt: skip
+    assert second.alarming
+    assert [mail["subject"] for mail in mails] == ["同意の証跡に不一致が見つかりました"]
+    assert "1名" in mails[0]["text"]
+    assert "提供記録" not in mails[0]["text"]
+    assert relay.candidate_id not in mails[0]["text"] + mails[0]["html"]
+    assert whole == pytest.approx(first.finished_at.timestamp(), abs=0.001)
+    assert await told(client, "relay_audit_chain_ok_at") == whole
+    assert await told(client, "relay_audit_chains_broken") == 1
+
+
+async def test_evidence_nobody_has_looked_at_is_known_whole_since_nothing_was_there(world, client):
+    ok_at = await told(client, "relay_audit_chain_ok_at")
+
+    assert ok_at == pytest.approx(world.company.created_at.timestamp(), abs=0.001)
+    assert await told(client, "relay_audit_chains_broken") == 0
+
+
+async def test_the_companys_numbers_are_those_of_the_last_check(
+    runtime, world, clock, database_url, company_api
+):
+    before = (await company_api.get("/v1/company/metrics")).json()
+    relay = await forwarded(runtime, world)
+    await read(runtime, relay)
+    await check_job(runtime, [world.company.id])
+    whole = max(one.finished_at for one in await rows(runtime, world.company.id, PrivacyCheck))
+    await falsified(database_url, "UPDATE provision SET items = '[\"education\"]'")
+    await falsified(database_url, "UPDATE consent_event SET method = 'somehow'")
+    forward(clock, days=1)
+    await check_job(runtime, [world.company.id])
+    after = (await company_api.get("/v1/company/metrics")).json()
+
+    assert (before["provisions_without_valid_consent"], before["audit_chain_ok_at"]) == (0, None)
+    assert after["provisions_without_valid_consent"] == 1
+    assert datetime.fromisoformat(after["audit_chain_ok_at"]) == whole

@@ -12,9 +12,8 @@ from domain.candidate import Candidate, SubjectKey
 from domain.consent import Consent, ConsentEvent, ConsentText, broken_at
 from domain.errors import Gone, Invalid
 from domain.flows.consent.withdraw_consent import withdraw
-from domain.flows.person.change_person import merge
+from domain.flows.person.change_person import delete, merge
 from domain.flows.person.correct_profile import correct_profile
-from domain.flows.person.erase_candidate import start_erasure
 from domain.flows.person.restrict_person import restrict
 from domain.flows.relay.provide_package import provide_package
 from domain.flows.ways_in.open_candidate_link import newest_form
@@ -49,7 +48,7 @@ async def erase(person):
     runtime = person.runtime
     async with runtime.database.transaction(company_id=person.world.company.id) as db:
         opened = await person.open(db)
-        await start_erasure(db, runtime.tools, opened.candidate, runtime.clock())
+        await delete(db, runtime.tools, opened.candidate, runtime.clock())
 
 
 async def read_package(person, relay):

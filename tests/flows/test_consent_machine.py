@@ -74,6 +74,7 @@ LATER = st.sampled_from(
     [timedelta(minutes=5), timedelta(minutes=31), timedelta(days=1), timedelta(days=9),
      timedelta(days=36)]
 )  # fmt: skip
+OPENINGS = ["read", "placed", "merged", "restricted", "renewed"]
 EXAMPLES, STEPS = 10, 40
 KEY = ECKey.generate_key("P-256")
 
@@ -108,9 +109,11 @@ class Stories(RuleBasedStateMachine):
     def at_agency(self, number):
         return self.runtime.database.transaction(agency_id=self.world.agencies[number].id)
 
-    @initialize(opening=st.sampled_from(["read", "placed", "merged", "renewed"]))
+    @initialize(opening=st.sampled_from(OPENINGS))
     def begin(self, opening):
+        Stories.seen[opening] += 1
         self.model, self.got, self.links, self.read_files = Model(), set(), [], 0
+        self.started: set[int] = set()
         self.evidence: dict[str, list[str]] = {}
         self.run(self._begin())
         # Every story begins with something handed over, and with somebody who has said nothing.
@@ -127,6 +130,9 @@ class Stories(RuleBasedStateMachine):
             self.reads_the_packages(0, opens=False)
         elif opening == "merged":
             self.consents(1, (0,), frozenset({"name", "email"}), frozenset())
+            self.finds_two_to_be_one(0, 1)
+        elif opening == "restricted":
+            self.has_it_stopped(1, "provision")
             self.finds_two_to_be_one(0, 1)
         elif opening == "renewed":
             self.goes_on(0, 0, None)
@@ -556,7 +562,12 @@ class Stories(RuleBasedStateMachine):
             }  # fmt: skip
             place = f"/v1/agency/relays/{relay.id}/placement"
         answer = self.run(self.apis[relay.yes.agency].post(place, json=body))
+        if what == "placed" and relay.yes.agency in self.started:
+            # All have one address: to an agency they are one person, who starts once.
+            assert answer.json()["code"] == "placement_exists"
+            return
         assert answer.status_code in {200, 201}, answer.text
+        self.started |= {relay.yes.agency} if what == "placed" else set()
         relay.state = answer.json()["state"]
 
     # Reading
@@ -895,4 +906,6 @@ def test_no_story_leads_around_a_consent(server, template, worker_id):
     asyncio.run(_admin(server, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
 
     assert Stories.steps_done >= 200
-    assert set(Stories.seen) >= {"forwarded", "sealed", "package 200", "document 200", "line"}
+    assert set(Stories.seen) >= {
+        "forwarded", "sealed", "package 200", "document 200", "line", *OPENINGS,
+    }  # fmt: skip

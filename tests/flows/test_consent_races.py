@@ -13,17 +13,18 @@ from sqlalchemy import select
 from api.clock import Clock
 from api.runtime import Runtime
 from domain import consent_text
-from domain.application import Application
 from domain.candidate import Candidate
 from domain.company import Company
 from domain.consent import Consent, ConsentEvent, broken_at
 from domain.errors import Refusal
+from domain.flows.consent.append_consent_event import lock_candidate
 from domain.flows.consent.join_consents import join_consents
 from domain.flows.consent.keep_consent import Answer
 from domain.flows.consent.record_consent import give
 from domain.flows.consent.renew_consent import renew
 from domain.flows.consent.withdraw_consent import withdraw
 from domain.flows.hear.apply_event import Said, apply_event
+from domain.flows.hear.meet_applicant import meet
 from domain.flows.office.check_provisions import check_provisions
 from domain.flows.person.change_person import delete, merge
 from domain.flows.person.keep_file import keep_file
@@ -341,35 +342,49 @@ async def test_an_end_is_before_a_hand_over_or_after_it_and_never_between(
 
 async def waits(owner):
     """Until somebody waits for a lock."""
-    while not await owner.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    while not await owner.fetchval(waiting):  # noqa: ASYNC110 - the database alone knows
         await asyncio.sleep(0.01)
 
 
-@pytest.mark.parametrize("step", ["reads", "goes_out"])
 async def test_a_deletion_that_comes_in_the_midst_of_a_hand_over_waits_for_its_end(
-    processes, owner, world, step
+    processes, owner, world
 ):
-    """Neither waits for the other: application, person, consent, in this order on both sides."""
+    """And the hand-over does not wait for the deletion, which holds the person already."""
     first, second = processes
     contest = Contest(processes, await invited(first, world, external_id="A-1"), random.Random(0))  # noqa: S311
-    await contest.begin(forwarded=step == "reads")
+    await contest.begin(forwarded=True)
     async with asyncio.TaskGroup() as group, contest.there(first) as db:
-        if step == "reads":
-            await ask_gate(db, contest.relay, first.clock())
-        else:
-            await db.execute(select(Application.id).with_for_update(read=True, key_share=True))
+        await ask_gate(db, contest.relay, first.clock())
         group.create_task(contest.is_deleted(second))
         await asyncio.wait_for(waits(owner), 10)
-        if step == "reads":
-            await new_my_page_link(db, first.tools, await contest.candidate(db), first.clock())
-        else:
-            await forward_relay(
-                db, first.tools, contest.company_id, contest.relay.id, first.clock()
-            )
+        await new_my_page_link(db, first.tools, await contest.candidate(db), first.clock())
 
-    relay = await one(first, contest.company_id, Relay)
-    assert (relay.state, relay.forwarded_at is None) == ("withdrawn", False)
+    assert (await one(first, contest.company_id, Relay)).state == "withdrawn"
     assert (await contest.person.reload()).erased_at is not None
+
+
+async def test_a_yes_and_a_word_of_the_ats_about_the_application_do_not_wait_for_each_other(
+    processes, owner, world
+):
+    """The yes holds the person and refers to the application; the other holds it and wants both."""
+    first, second = processes
+    person = await invited(first, world, external_id="A-1")
+    answer = Answer("a-submission-of-mine", {world.agency.id: list(BASICS)})
+    said = Said({"application": {"external_id": "A-1"}, "candidate": None}, first.clock(), "any")
+
+    async def hear():
+        async with second.database.transaction(company_id=world.company.id) as db:
+            await meet(db, second.tools, world.company, said, second.clock())
+
+    async with asyncio.TaskGroup() as group, first.database.transaction() as db:
+        opened, statement = await person.open(db), await person.statement(db)
+        await lock_candidate(db, world.company.id, person.application.candidate_id)
+        group.create_task(hear())
+        await asyncio.wait_for(waits(owner), 10)
+        assert await give(db, first.tools, opened, statement, answer, now=first.clock())
+
+    assert (await one(first, world.company.id, Relay)).state == "queued"
 
 
 async def test_whoever_waited_for_a_lock_stands_in_the_order_of_the_locks(processes, owner, world):

@@ -66,9 +66,15 @@ async def test_the_person_decides(runtime, world, clock):
 
     async def erase(db):
         candidate = await db.get_one(Candidate, person)
-        candidate.opted_out_at, candidate.erased_at, candidate.profile = None, clock(), None
+        candidate.opted_out_at = candidate.restricted_from = None
+        candidate.erased_at, candidate.profile = clock(), None
+
+    async def restrict(db):
+        candidate = await db.get_one(Candidate, person)
+        candidate.opted_out_at, candidate.restricted_from = None, "provision"
 
     assert await reasons(runtime, world, application, clock(), stop) == ["opted_out"]
+    assert await reasons(runtime, world, application, clock(), restrict) == ["opted_out"]
     assert await reasons(runtime, world, application, clock(), erase) == ["data_erased"]
 
 

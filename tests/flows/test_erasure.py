@@ -11,20 +11,23 @@ from api.duties.retention import night
 from domain import vault
 from domain.candidate import Candidate, SubjectKey
 from domain.candidate_file import CandidateFile, CandidateFileBody
+from domain.deadline import Deadline
 from domain.erasure import Erasure
 from domain.errors import Conflict, Gone
 from domain.flows.person import hold as holds
 from domain.flows.person.change_person import delete, merge
-from domain.flows.person.erase_candidate import erase
+from domain.flows.person.erase_candidate import erase, erase_again
 from domain.flows.person.prove_erasures import NOT_BY_PERSON, SEALED_BY_PERSON, prove
 from domain.ids import new_id
 from domain.notice import Mail
 from domain.reflection import Reflection
 from domain.relay import Relay, StopNotice
-from tests.applications import an_application, mailbox, one, rows
+from tests.applications import an_application, an_interview, mailbox, one, rows
 from tests.conftest import forward
 from tests.consents import invited
-from tests.factories import work
+from tests.deliveries import Ats, rejection
+from tests.deliveries import person as told_person
+from tests.factories import make_world, work
 
 pytestmark = pytest.mark.anyio
 
@@ -163,6 +166,7 @@ async def test_a_hold_stops_it_and_its_release_lets_it_go(person):
     reason = await transact(person, lambda db, _: holds.reason_of(db, tools.sealer, row))
 
     assert (refused, deleted, there.erased_at, there.review_at) == (None, None, None, None)
+    assert (there.restricted_from, there.restricted_at) == ("all", now)
     assert twice.value.code == "already_held"
     assert reason == "訴訟のため"
 
@@ -176,6 +180,42 @@ async def test_a_hold_stops_it_and_its_release_lets_it_go(person):
     assert (await erased(person)) is not None
 
 
+async def test_who_was_deleted_while_held_is_erased_at_the_release(runtime, client, clock):
+    ats = Ats(client, runtime, await make_world(runtime))
+    company_id = ats.world.company.id
+    await ats.told("application.rejected", {**told_person(), **rejection(clock())})
+    (person,) = await rows(runtime, company_id, Candidate)
+    async with runtime.database.transaction(company_id=company_id) as db:
+        there = await db.get_one(Candidate, (company_id, person.id))
+        row = await holds.hold(
+            db, runtime.tools, there, reason="係争中", actor="mem_1", now=clock()
+        )
+    await ats.told("candidate.deleted", {"candidate": {"external_id": "C-1"}})
+    (held,) = await rows(runtime, company_id, Candidate)
+    forward(clock, days=3)
+    async with runtime.database.transaction(company_id=company_id) as db:
+        await holds.release(db, company_id, row.id, actor="mem_1", now=clock())
+    await work(runtime)
+    certificate = await one(runtime, company_id, Erasure, key_kind="profile")
+
+    assert (held.erased_at, held.restricted_from) == (None, "all")
+    assert (certificate.candidate_id, certificate.rule) == (person.id, "ats")
+
+
+async def test_a_hold_that_ends_is_looked_at_under_the_record_that_stays(person, world):
+    other = await an_application(person.runtime, world, outcome="rejected", external_id="B-1")
+    company_id, tools = world.company.id, person.runtime.tools
+    now = person.runtime.clock()
+    async with person.runtime.database.transaction(company_id=company_id) as db:
+        absorbed = await db.get_one(Candidate, (company_id, person.application.candidate_id))
+        survivor = await db.get_one(Candidate, (company_id, other.candidate_id))
+        row = await holds.hold(db, tools, absorbed, reason="係争中", actor="mem_1", now=now)
+        kept = await merge(db, tools, absorbed, survivor)
+        await holds.release(db, company_id, row.id, actor="mem_1", now=now)
+
+    assert (kept.id, kept.review_at) == (other.candidate_id, now)
+
+
 async def test_the_log_outside_holds_ids_and_times(person):
     made = await erased(person)
     await work(person.runtime)
@@ -187,6 +227,25 @@ async def test_the_log_outside_holds_ids_and_times(person):
         "candidate_id": made.candidate_id, "key_kind": "profile", "rule": "request",
         "actor": "candidate", "at": made.at.isoformat(),
     }  # fmt: skip
+
+
+async def test_nothing_is_owed_again_to_whom_a_backup_brought_back(runtime, world, clock):
+    application = await an_application(runtime, world)
+    await an_interview(runtime, application)
+    company_id = world.company.id
+    async with runtime.database.transaction(company_id=company_id) as db:
+        there = await db.get_one(Candidate, (company_id, application.candidate_id))
+        note = Erasure(
+            company_id=company_id, id=new_id("era"), candidate_id=there.id, key_kind="profile",
+            rule="ats", actor="system", at=clock(),
+        )  # fmt: skip
+        forward(clock, days=10)
+        assert await erase_again(db, there, note, clock())
+    await work(runtime)
+    deadline = await one(runtime, company_id, Deadline)
+
+    assert (deadline.state, deadline.look_at) == ("void", None)
+    assert await rows(runtime, company_id, Mail) == []
 
 
 async def test_a_restored_backup_brings_nobody_back(person, clock, agency_api, database_url):

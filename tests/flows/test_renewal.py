@@ -5,7 +5,7 @@ from datetime import date, timedelta
 import pytest
 from sqlalchemy import update
 
-from domain import consent_text, data_items
+from domain import consent_text, data_items, vault
 from domain.agency import Agency
 from domain.business_days import local_day
 from domain.candidate import Candidate
@@ -15,11 +15,13 @@ from domain.flows.consent.acknowledge_stop import acknowledge_stop
 from domain.flows.consent.keep_consent import Answer
 from domain.flows.consent.renew_consent import renew, renewable
 from domain.flows.consent.withdraw_consent import withdraw
+from domain.flows.person.change_person import merge
 from domain.flows.relay.provide_package import provide_package
 from domain.flows.relay.spread_correction import spread_correction
 from domain.flows.ways_in.invite import new_link
 from domain.invitation import Invitation
 from domain.relay import Relay, StopNotice
+from domain.store import lock
 from tests.applications import mailbox, one, rows
 from tests.conftest import forward
 from tests.consents import BASICS, invited
@@ -142,6 +144,45 @@ async def test_going_on_after_a_start_is_no_second_introduction(person, state, r
 
     found = await rows(runtime, company_id, Relay)
     assert sorted(one.state for one in found) == sorted([state, "queued"][:relays])
+
+
+async def test_what_stands_under_a_record_merged_since_goes_on_where_it_stands(runtime, world):
+    """Whoever turned out to be the same person is asked once, and no second relay begins."""
+    first, second = world.agencies
+    older, person = await invited(runtime, world), await invited(runtime, world, external_id="B-2")
+    await older.give(first.id, submission_id="the-first-submission")
+    await at_work(person, second)
+    company_id = world.company.id
+    async with runtime.database.transaction(company_id=company_id) as db:
+        absorbed = await lock(db, Candidate, company_id, older.application.candidate_id)
+        survivor = await lock(db, Candidate, company_id, person.application.candidate_id)
+        survivor = await merge(db, runtime.tools, absorbed, survivor)
+        await vault.set_profile(
+            db, runtime.tools.sealer, survivor, PROFILE | {"email": "new@mail.example"}
+        )
+    await two_weeks_before(person)
+    mails = await mailbox(runtime, company_id, "new@mail.example")
+    asked = [mail for mail in mails if mail["links"][0].endswith("/renew")]
+    choices = {first.id: list(BASICS), second.id: list(BASICS)}
+
+    assert await go_on(person, choices)
+    assert not await go_on(person, choices)
+    await work(runtime)
+
+    consents = await rows(runtime, company_id, Consent)
+    relays = await rows(runtime, company_id, Relay)
+    chains = [
+        await rows(runtime, company_id, ConsentEvent, candidate_id=one.application.candidate_id)
+        for one in (older, person)
+    ]
+    receipts = await mailbox(runtime, company_id, "new@mail.example")
+    assert len(asked) == 1
+    assert all(f"・{agency.name}: " in asked[0]["text"] for agency in (first, second))
+    assert [[event.kind for event in chain] for chain in chains] == [["given", "renewed"]] * 2
+    assert [broken_at(chain) for chain in chains] == [None, None]
+    assert [one.state for one in consents] == ["given", "given"]
+    assert [one.state for one in relays] == ["forwarded", "forwarded"]
+    assert [mail["subject"][:4] for mail in receipts].count("【控え】") == 1
 
 
 async def test_going_on_with_more_is_a_change_and_waits_for_the_grace(person):

@@ -3,14 +3,16 @@
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from domain.business_days import local_day
 from domain.candidate import Candidate
+from domain.consent import Consent
 from domain.deadline import Deadline
 from domain.delivery import Delivery
 from domain.erasure import Erasure
-from domain.flows.consent.withdraw_consent import withdraw
+from domain.flows.consent.append_consent_event import lock_candidate
+from domain.flows.consent.withdraw_consent import supersede, withdraw
 from domain.flows.person import hold as holds
 from domain.flows.person.change_person import merge
 from domain.flows.person.retain import forget_unclaimed, review
@@ -104,6 +106,23 @@ async def test_a_consent_keeps_the_data_and_thirty_days_more(runtime, clock, wor
 
     assert gone.erased_at is not None
     assert len(await rows(runtime, world.company.id, StopNotice)) == stops
+
+
+async def test_a_consent_that_carries_nothing_any_more_has_ended(runtime, clock, world):
+    """Superseded, it does not keep the data until the day on which it would have expired."""
+    person = await invited(runtime, world)
+    forward(clock, days=25)
+    await person.give(world.agency.id)
+    forward(clock, days=1)
+    async with runtime.database.transaction(company_id=world.company.id) as db:
+        await lock_candidate(db, world.company.id, person.application.candidate_id)
+        consent = await db.scalar(select(Consent))
+        await supersede(db, runtime.tools, consent, clock(), why="recipient_changed")
+    there = await due(runtime, person.application)
+    forward(clock, days=190)
+    gone = await due(runtime, person.application)
+
+    assert (there.erased_at, gone.erased_at is not None) == (None, True)
 
 
 async def test_a_company_may_keep_longer(runtime, world):

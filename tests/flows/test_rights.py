@@ -1,25 +1,28 @@
 """What a person asks: noted with its day, stopped at once where it must, answered with a reason."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
 
 from domain.application import Application
-from domain.candidate import Candidate
+from domain.business_days import calendar_of
+from domain.candidate import Candidate, SubjectKey
+from domain.company import DEFAULT_CALENDAR
 from domain.consent import Consent
 from domain.erasure import Erasure
 from domain.errors import Conflict, Gone, Invalid, StepNotAllowed
 from domain.flows.office.open_account import register_member
 from domain.flows.person import hold as holds
 from domain.flows.person.answer_rights_request import answer_request, ask_erasure, words_of
-from domain.flows.person.change_person import merge
+from domain.flows.person.change_person import delete, merge
 from domain.flows.person.open_rights_request import open_request, verify, withdraw_request
 from domain.notice import Mail
 from domain.relay import Relay, StopNotice
 from domain.rights_request import KINDS, RightsRequest, next_look
 from domain.views.rights import disclosure, queue, requests_of
+from integrations.calendars import JapaneseHolidays
 from tests.applications import an_application, mailbox, one, rows
-from tests.conftest import START, forward
+from tests.conftest import forward
 from tests.consents import invited
 from tests.factories import work
 
@@ -75,7 +78,6 @@ async def test_every_kind_has_its_clock(person, kind):
     row = await ask(person, kind, "電話番号が違います")
 
     assert (row.state, row.due_on) == ("verified", date(2026, 6, 16))
-    assert row.look_at == next_look(row.due_on, row.received_at)
     assert row.look_at.isoformat() == "2026-06-12T01:00:00+00:00"
     assert row.words is not None
     assert "電話".encode() not in row.words
@@ -286,6 +288,34 @@ async def test_a_hold_stands_in_the_way_of_an_erasure_and_the_request_waits(pers
     assert (await person.reload()).restricted_from == "all"
 
 
+async def test_the_records_end_also_where_an_erasure_was_granted_after_the_data_was_gone(person):
+    """The company's system deleted the person first: the answer is the last thing that was open."""
+    row = await ask(person, "erase", identity="document", channel="mail")
+    tools, now = person.runtime.tools, person.runtime.clock()
+    await transact(person, lambda db, candidate: delete(db, tools, candidate, now))
+    waiting = await one(person.runtime, row.company_id, SubjectKey, kind="record")
+    done = await reply(person, row, "granted", channel="mail")
+    ending = await one(person.runtime, row.company_id, SubjectKey, kind="record")
+
+    assert (waiting.destroy_on, done.retention_until) == (None, date(2029, 6, 2))
+    assert ending.destroy_on == date(2029, 6, 3)
+
+
+@pytest.mark.parametrize("kind", ["stop_use", "erase"])
+async def test_after_the_time_the_company_tells_a_stop_is_not_refused(person, clock, kind):
+    """Six months after the result nothing of the selection needs the data any more (Q&A 9-20)."""
+    row = await ask(person, kind, identity="document", channel="mail")
+    other = await ask(person, "stop_provision", identity="document", channel="mail")
+    forward(clock, days=184)
+    with pytest.raises(Conflict) as refused:
+        await reply(person, row, "refused", reason="再応募の確認に必要です", channel="mail")
+    nothing = await reply(person, other, "refused", reason="提供していません", channel="mail")
+    done = await reply(person, row, "granted", channel="mail")
+
+    assert refused.value.code == "must_be_granted"
+    assert (nothing.result, done.result) == ("refused", "granted")
+
+
 async def test_on_their_own_page_it_is_done_at_once_and_noted(person):
     tools, now = person.runtime.tools, person.runtime.clock()
     assert await transact(person, lambda db, candidate: ask_erasure(db, tools, candidate, now=now))
@@ -347,7 +377,13 @@ async def test_what_is_disclosed_has_the_records_and_not_the_persons_own_notes(
     )
 
     assert content["profile"]["family_name"] == "試験"
-    assert [len(one["provisions"]) for one in content["recipients"]] == [1]
+    ((record,),) = (one["provisions"] for one in content["recipients"])
+    assert (record["recipient_name"], record["recipient_address"]) == (
+        person.world.agency.name, person.world.agency.address,
+    )  # fmt: skip
+    assert record["recipient_representative"] == person.world.agency.representative
+    assert record["items"] == ["name", "email"]
+    assert record["consent_text_sha256"] == content["receipt"]["privacy_notices"][0]["sha256"]
     assert (content["reflections"], content["questions"]) == ([], [])
 
 
@@ -369,11 +405,20 @@ async def test_requests_of_a_merged_record_are_found_and_opened(person, runtime,
     assert {one.candidate_id for one in applications} == {kept.id}
 
 
-def test_the_looks_come_in_order():
-    due = date(2026, 6, 16)
-    looks, now = [], START
+@pytest.mark.parametrize(
+    ("due", "expected"),
+    [
+        (date(2026, 6, 16), ["2026-06-12", "2026-06-16", "2026-06-17", "2026-06-18"]),
+        # Due in the closure of the year's end: the first is on the last open day before it.
+        (date(2027, 1, 3), ["2026-12-28", "2027-01-03", "2027-01-04", "2027-01-05"]),
+        (date(2026, 5, 6), ["2026-05-01", "2026-05-06", "2026-05-07", "2026-05-08"]),
+    ],
+)
+def test_the_looks_come_in_order(due, expected):
+    calendar = calendar_of(DEFAULT_CALENDAR, JapaneseHolidays())
+    looks, now = [], datetime(2026, 4, 24, tzinfo=UTC)
     for _ in range(4):
-        now = next_look(due, now)
+        now = next_look(calendar, due, now)
         looks.append(now.date().isoformat())
 
-    assert looks == ["2026-06-12", "2026-06-16", "2026-06-17", "2026-06-18"]
+    assert looks == expected

@@ -1,8 +1,11 @@
 """The ways in and the form in a real browser: each state readable, with and without a script."""
 
 from collections.abc import AsyncIterator
+from io import BytesIO
 
 import pytest
+import zxingcpp
+from PIL import Image
 from playwright.async_api import Page
 from sqlalchemy import URL
 
@@ -86,10 +89,21 @@ async def test_the_pages_of_hr(site: Site, size: str, locale: str) -> None:
     await page.wait_for_selector(".error-summary")
     await site.hold(page, f"joins_refused-{size}-{locale}")
     await site.open(page, "/dashboard/join-link", f"poster-{size}-{locale}")
+    assert await printed(page) == "http://relay.test/join/mirai"
     await page.goto(f"{site.url}/dashboard/applications/{told.id}")
     await page.click("#link-make")
     await page.wait_for_selector(".qr")
     await site.hold(page, f"handed-{size}-{locale}")
+    link = await page.input_value("#link-made")
+    assert await printed(page) == link
+    assert link.startswith("http://relay.test/c/")
+
+
+async def printed(page: Page) -> str:
+    """What a camera reads from the code as it stands on the screen."""
+    picture = Image.open(BytesIO(await page.locator(".qr").screenshot())).convert("L")
+    (read,) = zxingcpp.read_barcodes(picture)
+    return read.text
 
 
 async def waiting(site: Site, address: str) -> None:

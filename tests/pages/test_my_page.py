@@ -75,6 +75,31 @@ async def test_the_own_page_before_and_after_the_step(site: Site, size: str, loc
     await site.hold(page, f"feedback_asked-{size}-{locale}")
 
 
+async def test_notes_that_came_too_late_are_not_lost(site: Site) -> None:
+    page, person, nobody = await site.visit("phone", "ja"), site.people["phone"], None
+    own = (await at_own_page(nobody, person)).path  # type: ignore[arg-type]
+    await prove(site, page, own)
+    notes = f"{site.url}{own}/reflection/{person.application.id}"
+    await page.goto(notes)
+    await page.fill("#questions", "退職の理由")
+    await page.check("#check-2-yes")
+    await page.context.clear_cookies(name="relay_proof")
+    await page.locator("#notes button").click()
+    await page.wait_for_selector("[action$='/code']")
+    kept = await page.evaluate("JSON.stringify(sessionStorage)")
+    await prove(site, page, own)
+    await page.goto(notes)
+    await page.wait_for_selector("#unsaved:not([hidden])")
+    back = (await page.input_value("#questions"), await page.is_checked("#check-2-yes"))
+    await site.hold(page, "reflection_unsaved-phone-ja")
+    await page.locator("#notes button").click()
+    await page.wait_for_url("**?kept=1")
+    await page.wait_for_function("sessionStorage.length === 0")
+
+    assert back == ("退職の理由", True)
+    assert own.removeprefix("/c/") not in kept
+
+
 @pytest.mark.parametrize(("size", "locale"), VIEWS)
 async def test_the_queue_of_requests(site: Site, size: str, locale: str) -> None:
     cookie = await enter(

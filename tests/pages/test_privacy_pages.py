@@ -23,10 +23,13 @@ from domain.application import Application
 from domain.candidate import Candidate
 from domain.company import Company
 from domain.feedback_request import FeedbackRequest
+from domain.flows.office.change_privacy_settings import Settings, change_privacy_settings
 from domain.flows.office.check_provisions import check_provisions
+from domain.flows.office.open_file import open_file
 from domain.flows.office.open_incident import Report, open_incident
 from domain.flows.office.override_source import Allowance, override_source
 from domain.flows.person.hold import hold
+from domain.flows.person.keep_file import keep_file
 from domain.flows.person.open_rights_request import open_request
 from domain.flows.relay.provide_package import provide_package
 from domain.ids import new_id
@@ -35,6 +38,7 @@ from domain.privacy import PrivacyCheck
 from domain.relay import Relay
 from tests.applications import an_application
 from tests.conftest import START, own_database, settings_for
+from tests.documents import pdf
 from tests.factories import World, make_world, work
 from tests.pages.seed import enter
 from tests.pages.test_pages import ARGS, CHROMIUM, VIEWS, Site
@@ -87,10 +91,11 @@ async def room(server: URL, template: str, worker_id: str) -> AsyncIterator[Room
         db.add(PrivacyCheck(
             company_id=company_id, id=new_id("pck"), started_at=now,
             finished_at=now + timedelta(minutes=1), provisions=9, uncovered=1,
-            findings=[new_id("prv")],
+            consent_events=12, broken=1, findings=[new_id("prv"), f"{relay.candidate_id}, 3"],
         ))  # fmt: skip
     requests = await _requests(runtime, world, relay)
     await _waits(runtime, world, relay)
+    await _traces(runtime, relay)
     await work(runtime)
     hr = await enter(runtime, "hr", company_id=company_id, roles=["admin"])
     cookie = await enter(runtime, "officer", company_id=company_id, roles=["privacy_officer"])
@@ -139,6 +144,24 @@ async def _requests(runtime: Runtime, world: World, relay: Relay) -> dict[str, s
         )  # fmt: skip
         made["erase"] = row.id
     return made
+
+
+async def _traces(runtime: Runtime, relay: Relay) -> None:
+    """A document somebody opened, and settings somebody changed."""
+    now, company_id = runtime.clock(), relay.company_id
+    wish = Settings(
+        "人事部長", "hogo@mirai.example", "なし", "None", 12, {"consent_days": 45}, True
+    )
+    async with runtime.database.transaction(company_id=company_id) as db:
+        person = await db.get_one(Candidate, (company_id, relay.candidate_id))
+        file = await keep_file(
+            db, runtime.tools, person, "resume_file", pdf(), name="履歴書_試験花子.pdf", now=now
+        )
+        await open_file(
+            db, runtime.tools, company_id, person.id, file.id,
+            reason="rights_request", actor="mbr_x", now=now,
+        )  # fmt: skip
+        await change_privacy_settings(db, company_id, wish, actor="mbr_x", now=now)
 
 
 async def _waits(runtime: Runtime, world: World, relay: Relay) -> None:
@@ -220,6 +243,7 @@ async def test_forms_of_the_privacy_officer_that_are_refused(
         ("guardian", f"{home}/people/{person}", "[action$=guardian] button"),
         ("paper", f"{home}/people/{person}/paper/{room.relay.application_id}",
          "[action*='/paper/'] button"),
+        ("file", f"{home}/people/{person}", "[action*='/files/'] button"),
     ):  # fmt: skip
         await page.goto(room.site.url + path)
         await page.click(button)
@@ -238,6 +262,19 @@ async def test_the_register_is_taken_as_a_file_where_a_script_runs(room: Room) -
 
     assert handed.suggested_filename.startswith("provision-register-")
     assert page.url.endswith("/dashboard/privacy/register")
+    await page.context.close()
+
+
+async def test_a_document_is_taken_as_a_file_where_a_script_runs(room: Room) -> None:
+    page = await room.site.visit("phone", "ja", room.cookie)
+    await page.goto(f"{room.site.url}/dashboard/privacy/people/{room.relay.candidate_id}")
+    await page.select_option("[action*='/files/'] select", "person_asked")
+
+    async with page.expect_download() as waiting:
+        await page.click("[action*='/files/'] button")
+    handed = await waiting.value
+
+    assert handed.suggested_filename == "履歴書_試験花子.pdf"
     await page.context.close()
 
 

@@ -37,6 +37,7 @@ async def acknowledge_stop(
 ) -> list[StopNotice]:
     """The agency has stopped (`at`; now, if it does not say). The first answer stands.
 
+    Nobody answers before being asked, nor ahead of today: a time outside of these is set to them.
     An agency that never read the package has nothing to delete: then the list is empty. Raises
     `NotFound`, and `Conflict` (`nothing_to_acknowledge`) while nobody asked it to stop.
     """
@@ -50,7 +51,7 @@ async def acknowledge_stop(
     for notice in notices:
         if notice.state != "acknowledged":
             notice.state, notice.answer = "acknowledged", answer
-            notice.acknowledged_at = min(at or now, now)
+            notice.acknowledged_at = max(notice.created_at, min(at or now, now))
             notice.look_at = None
             session.add(notice)
     await session.flush()

@@ -14,7 +14,7 @@ from domain.store import find
 
 
 async def ask_to_join(session: AsyncSession, kept: Candidate, other: Candidate) -> None:
-    """By a job: whoever merges holds both persons, and hand-overs that hold a consent wait."""
+    """By a job: whoever merges holds both persons already, in another order than is kept here."""
     if kept.consent_seq and other.consent_seq:
         await later(session, "consent.merged", kept.company_id, kept.id)
 

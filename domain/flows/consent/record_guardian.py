@@ -103,9 +103,7 @@ async def guardian_of(session: AsyncSession, candidate: Candidate) -> GuardianCo
     return (await session.scalars(newest)).first()
 
 
-async def guardian_facts(
-    session: AsyncSession, sealer: Sealer, row: GuardianConsent
-) -> Guardian:
+async def guardian_facts(session: AsyncSession, sealer: Sealer, row: GuardianConsent) -> Guardian:
     """What was noted of it, for the officer. Raises `Gone` once the record's time has passed."""
     candidate = await session.get_one(Candidate, (row.company_id, row.candidate_id))
     opened = await vault.unseal(

@@ -14,18 +14,17 @@ from domain.company import Company
 from domain.consent import Consent, last_day
 from domain.consent_text import Statement
 from domain.errors import Gone
-from domain.flows.consent.append_consent_event import lock_candidate
+from domain.flows.consent.append_consent_event import lock_candidate, surviving
 from domain.flows.consent.keep_consent import (
     Answer,
     case_of,
     check_choices,
-    consent_with,
     keep_consent,
     recorded,
     rest_on_guardian,
 )
 from domain.flows.consent.mail_receipt import mail_receipt
-from domain.flows.consent.withdraw_consent import consents_of
+from domain.flows.consent.withdraw_consent import consents_of, records_of
 from domain.flows.tell.write_mail import language, write_to_candidate
 from domain.flows.ways_in.open_candidate_link import Opened, agencies_offered, new_my_page_link
 from domain.notice import Suppression
@@ -46,8 +45,13 @@ async def ask_renewal(
     seen = await find(session, Consent, company_id, consent_id)
     if seen is None:
         return
-    candidate = await lock_candidate(session, company_id, seen.candidate_id)
-    held = await consents_of(session, candidate)
+    record = await session.get_one(Candidate, (company_id, seen.candidate_id))
+    candidate = await surviving(session, record)
+    held = [
+        consent
+        for one in await _records(session, candidate)
+        for consent in await consents_of(session, one)
+    ]
     if not any(one.id == consent_id and _is_due(one, now) for one in held):
         return
     asked = [one for one in held if _is_due(one, now + TOGETHER)]
@@ -66,7 +70,7 @@ async def renewable(session: AsyncSession, candidate: Candidate, now: datetime) 
     """The consents the person has been asked about and may still go on with."""
     wanted = select(Consent).where(
         col(Consent.company_id) == candidate.company_id,
-        col(Consent.candidate_id) == candidate.id,
+        col(Consent.candidate_id).in_(await records_of(session, candidate)),
         col(Consent.state) == "given",
         col(Consent.renewal_asked_at).is_not(None),
         col(Consent.expires_at) > now,
@@ -88,35 +92,53 @@ async def renew(
     The same items make `renewed`, others `items_changed`. Raises what `check_choices` raises, and
     `Gone` (`consent_ended`) for an agency whose consent stands no longer.
     """
-    candidate = await lock_candidate(session, opened.company.id, opened.candidate.id)
-    if await recorded(session, candidate, answer.submission_id):
+    records = await _records(session, opened.candidate)
+    if any([await recorded(session, one, answer.submission_id) for one in records]):
         return False
     check_choices(statement, answer.choices)
-    standing = await _standing(session, candidate, answer.choices, now)
-    case = await case_of(
-        session, tools, opened, candidate, statement=statement, answer=answer, now=now
-    )
-    await rest_on_guardian(session, case)
+    standing = await _standing(session, records, answer.choices, now)
+    cases = {
+        one.id: await case_of(
+            session, tools, opened, one, statement=statement, answer=answer, now=now
+        )
+        for one in records
+    }
+    for case in cases.values():
+        await rest_on_guardian(session, case)
     given = [
         await keep_consent(
-            session, tools, case, agency_id, data_items.in_order(items),
+            session, tools, cases[standing[agency_id].candidate_id], agency_id,
+            data_items.in_order(items),
             application_id=standing[agency_id].application_id, now=now,
         )
         for agency_id, items in answer.choices.items()
     ]  # fmt: skip
+    case = cases[opened.candidate.id]
     await mail_receipt(session, tools, case, given, followup=False, now=now)
     return True
 
 
+async def _records(session: AsyncSession, candidate: Candidate) -> list[Candidate]:
+    """The person's record and those merged into it, locked: a consent goes on where it stands."""
+    numbers = await records_of(session, candidate)
+    return [await lock_candidate(session, candidate.company_id, number) for number in numbers]
+
+
 async def _standing(
-    session: AsyncSession, candidate: Candidate, choices: Mapping[str, Sequence[str]], now: datetime
+    session: AsyncSession,
+    records: Sequence[Candidate],
+    choices: Mapping[str, Sequence[str]],
+    now: datetime,
 ) -> dict[str, Consent]:
-    found = {}
-    for agency_id in choices:
-        consent = await consent_with(session, candidate, agency_id)
-        if consent is None or consent.state != "given" or now >= consent.expires_at:
-            raise Gone(code="consent_ended")
-        found[agency_id] = consent
+    """The consent that stands with each agency chosen, under whichever record."""
+    found = {
+        consent.agency_id: consent
+        for record in records
+        for consent in await consents_of(session, record, choices)
+        if consent.state == "given" and now < consent.expires_at
+    }
+    if found.keys() != choices.keys():
+        raise Gone(code="consent_ended")
     return found
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from itertools import groupby
+from operator import itemgetter
 
 from sqlalchemy import and_, exists, or_
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -48,8 +49,10 @@ def _missing_end(candidate: Candidate, events: list[ConsentEvent]) -> int | None
 async def _chains(
     session: AsyncSession, company_id: str, after: str
 ) -> list[tuple[Candidate, list[ConsentEvent]]]:
-    """The next people with their events, in one statement: whoever adds to a chain meanwhile
-    leaves us its head and its end from the same moment.
+    """The next people with their events.
+
+    In one statement: whoever adds to a chain meanwhile leaves us its head and its end of one
+    moment.
     """
     theirs = and_(
         col(ConsentEvent.company_id) == col(Candidate.company_id),
@@ -77,5 +80,5 @@ async def _chains(
     rows = (await session.execute(wanted)).all()
     return [
         (candidate, [event for _, event in group if event is not None])
-        for candidate, group in groupby(rows, key=lambda row: row[0])
+        for candidate, group in groupby(rows, key=itemgetter(0))
     ]

@@ -1,4 +1,4 @@
-"""Every night: each hand-over ever recorded rests on a consent, or the privacy officer is called.
+"""Every night: each hand-over rests on a consent, and the evidence fits, or an officer is called.
 
 The evidence is read again from the events, not from what the gate decided when it handed over.
 """
@@ -12,13 +12,13 @@ from sqlmodel import col
 
 from domain.business_days import local_day, long_date
 from domain.company import Company
+from domain.flows.consent.verify_consents import verify_consents
 from domain.flows.person.retain import NIGHT_JOB
 from domain.flows.tell.tell_members import tell_company
 from domain.ids import new_id
 from domain.jobs import later
 from domain.ports import Tools
 from domain.privacy import OFFICERS, PrivacyCheck, next_check
-from domain.views.privacy import UNCOVERED_FACT
 
 JOB = "privacy.check"
 MOST_FINDINGS = 100
@@ -62,10 +62,6 @@ WHERE f.company_id = :company AND f.reader = 'agency'
       AND p.agency_id = f.agency_id AND p.candidate_id = f.candidate_id)
 ORDER BY f.id
 """)
-_KEEP_FACT = text("""
-INSERT INTO instance_fact (name, value) VALUES (:name, :value)
-ON CONFLICT (name) DO UPDATE SET value = excluded.value
-""")
 
 
 async def ask_check(
@@ -90,7 +86,8 @@ async def check_provisions(session: AsyncSession, company_id: str, now: datetime
 
     Covered means: the consent event named is about this person and agency, allowed these items
     under the text named, was given before (and past its grace) and not over at the last reading.
-    A file an agency took needs its record as well. Findings are ids.
+    A file an agency took needs its record as well. The chains of evidence are recomputed, for
+    what is compared with them is worth no more than they are. Findings are ids.
     """
     provisions, found, after = 0, [], ""
     while True:
@@ -102,13 +99,15 @@ async def check_provisions(session: AsyncSession, company_id: str, now: datetime
             break
         after = window.last
     found += (await session.scalars(_FILES, {"company": company_id})).all()
+    evidence = await verify_consents(session, company_id)
     check = PrivacyCheck(
         company_id=company_id, id=new_id("pck"), started_at=now, finished_at=now,
-        provisions=provisions, uncovered=len(found), findings=found[:MOST_FINDINGS],
+        provisions=provisions, uncovered=len(found),
+        consent_events=evidence.events, broken=len(evidence.broken),
+        findings=[*found, *evidence.broken][:MOST_FINDINGS],
     )  # fmt: skip
     session.add(check)
     await session.flush()
-    await _keep_for_machines(session, check)
     return check
 
 
@@ -116,10 +115,10 @@ async def call_officers(
     session: AsyncSession, tools: Tools, check: PrivacyCheck, now: datetime
 ) -> None:
     """A mail to those who answer for it; nothing when the check found nothing."""
-    if not check.uncovered:
+    if not check.alarming:
         return
     said: dict[str, Any] = {
-        "uncovered": check.uncovered, "provisions": check.provisions,
+        "uncovered": check.uncovered, "provisions": check.provisions, "broken": check.broken,
         "privacy_url": f"{tools.public_url}/dashboard/privacy",
     }  # fmt: skip
     await tell_company(
@@ -127,12 +126,3 @@ async def call_officers(
         lambda locale: {**said, "checked_on": long_date(local_day(now), locale)},
         roles=OFFICERS, about=f"privacy-check:{check.id}", now=now,
     )  # fmt: skip
-
-
-async def _keep_for_machines(session: AsyncSession, check: PrivacyCheck) -> None:
-    """For the metric, which belongs to nobody: a number per company that has findings."""
-    name = f"{UNCOVERED_FACT}{check.company_id}"
-    if check.uncovered:
-        await session.execute(_KEEP_FACT, {"name": name, "value": str(check.uncovered)})
-    else:
-        await session.execute(text("DELETE FROM instance_fact WHERE name = :name"), {"name": name})

@@ -16,10 +16,11 @@ from domain.access import as_agency, as_company, as_system
 from domain.agency import Agency
 from domain.agreement import Agreement, AgreementVersion
 from domain.ats_secrets import seal_secrets, split_settings
-from domain.caller import AGENCY_SCOPES, COMPANY_SCOPES, Member, OAuthClient, SignInLink
+from domain.caller import AGENCY_SCOPES, COMPANY_SCOPES, ROLES, Member, OAuthClient, SignInLink
 from domain.company import Company
 from domain.delivery import AtsConnection
-from domain.ids import new_id
+from domain.errors import Conflict, Invalid, NotFound
+from domain.ids import is_id, new_id
 from domain.ports import Sealer
 
 DEFAULT_TERMS: dict[str, Any] = {
@@ -140,6 +141,43 @@ async def register_member(
     session.add(member)
     await session.flush()
     return member
+
+
+async def let_in(
+    session: AsyncSession,
+    sealer: Sealer,
+    owner_id: str,
+    *,
+    email: str,
+    name: str,
+    roles: list[str],
+    now: datetime,
+) -> Member:
+    """Somebody who may sign in for a company or an agency; the same address again: other roles.
+
+    Raises `Invalid` (`role_unknown`), `NotFound` (nobody with this id) and `Conflict`
+    (`address_taken`: the person signs in for somebody else).
+    """
+    if not roles or not set(roles) <= set(ROLES):
+        raise Invalid(", ".join(ROLES), code="role_unknown")
+    there = await member_by_email(session, sealer, email)
+    company_id = owner_id if is_id(owner_id, "cmp") else None
+    agency_id = owner_id if company_id is None else None
+    await _as_owner(session, company_id, agency_id)
+    if await session.get(Company if company_id else Agency, owner_id) is None:
+        raise NotFound
+    if there is None:
+        return await register_member(
+            session, sealer, email=email, name=name, roles=roles, now=now,
+            company_id=company_id, agency_id=agency_id,
+        )  # fmt: skip
+    if owner_id not in {there.company_id, there.agency_id}:
+        detail = "this address signs in for somebody else"
+        raise Conflict(detail, code="address_taken")
+    there.roles = roles
+    session.add(there)
+    await session.flush()
+    return there
 
 
 async def member_by_email(session: AsyncSession, sealer: Sealer, email: str) -> Member | None:

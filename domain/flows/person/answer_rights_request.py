@@ -11,7 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from domain import vault
+from domain.business_days import local_day
 from domain.candidate import Candidate
+from domain.company import Company
 from domain.errors import Conflict, Gone, Invalid, StepNotAllowed
 from domain.flows.consent.append_consent_event import lock_candidate, surviving
 from domain.flows.person.change_person import delete
@@ -24,8 +26,10 @@ from domain.flows.person.open_rights_request import (
     write_about,
 )
 from domain.flows.person.restrict_person import lift
+from domain.flows.person.retain import kept_for
 from domain.ids import new_id
 from domain.ports import Tools
+from domain.retention import after_months, rules_of
 from domain.rights_request import (
     CHANNELS,
     LONGEST,
@@ -42,6 +46,7 @@ _TOLD_IN_WORDS = frozenset({"purpose_notice"})
 """What is given here is the answer itself (個人情報保護法 32(2)), no document and no deed."""
 _NEEDS_REASON = frozenset({"partly", "refused"})
 _NOT_DONE = frozenset({"refused", "nothing_held"})
+_ENDS_USE = frozenset({"stop_use", "erase"})
 
 
 async def answer_request(
@@ -56,14 +61,14 @@ async def answer_request(
     channel: str,
     actor: str,
     now: datetime,
-    document_sha256: str | None = None,
+    content_sha256: str | None = None,
 ) -> RightsRequest:
     """Answer it, for good. Whoever was not recognised can only be refused.
 
-    `document_sha256` is of the document that is handed over with it. Raises `Invalid`
+    `content_sha256` is of what is handed over with it. Raises `Invalid`
     (`result_unknown`, `channel_unknown`, `reason_missing`, `answer_missing`: the purpose of use is
-    told in words, `answer_too_long`), `Conflict` (`legal_hold`: nothing is erased while it stands),
-    `StepNotAllowed`, `NotFound`.
+    told in words, `answer_too_long`), `Conflict` (`legal_hold`: nothing is erased while it stands;
+    `must_be_granted`), `StepNotAllowed`, `NotFound`.
     """
     _check(result, reason, answer, channel)
     candidate, row = await locked(session, company_id, request_id)
@@ -74,23 +79,24 @@ async def answer_request(
     erases = row.kind == "erase" and result in _GRANTED
     if erases and await is_held(session, candidate):
         raise Conflict(code="legal_hold")
+    if result in _NOT_DONE and await _must_be_granted(session, candidate, row, now):
+        raise Conflict(code="must_be_granted")
     state = advance(row.state, "refuse" if row.state == "received" else "answer")
     # The words first: the database knows no refusal without its reason.
     await _keep_words(session, tools, candidate, row, reason=reason, answer=answer)
     row.state, row.result, row.answered_at, row.answered_by = state, result, now, actor
-    row.answer_channel, row.answer_sha256 = channel, document_sha256
+    row.answer_channel, row.answer_sha256 = channel, content_sha256
     close(row, now)
     session.add(row)
     await session.flush()
     person = await surviving(session, candidate)
     if erases:
-        # The last mail tells it: after this there is no page to read an answer on.
         await delete(session, tools, person, now, rule="request", actor=actor)
-        return row
-    if row.kind in SCOPES and result in _NOT_DONE:
+    elif row.kind in SCOPES and result in _NOT_DONE:
         await lift(session, person, now)
     if candidate.erased_at is not None:  # the evidence of this was all that had no end
         await plan_record_end(session, candidate, now)
+    # To whoever is erased the last mail told it: there is no page any more to read an answer on.
     await write_about(session, tools, candidate, row, template="rights_answered", now=now)
     return row
 
@@ -125,6 +131,26 @@ async def ask_erasure(
     session.add(row)
     await delete(session, tools, candidate, now, rule="request", actor="candidate")
     return True
+
+
+async def _must_be_granted(
+    session: AsyncSession, candidate: Candidate, row: RightsRequest, now: datetime
+) -> bool:
+    """Whether the time is over in which a company may still need the data of who was turned down.
+
+    Within a reasonable period after the result a company may refuse to stop using it; after that
+    it must stop (個人情報保護委員会 Q&A 9-20). The period is the one the company itself tells.
+    """
+    if row.kind not in _ENDS_USE or row.state == "received" or candidate.erased_at is not None:
+        return False
+    person = await surviving(session, candidate)
+    if row.kind == "erase" and await is_held(session, person):
+        return False
+    company = await session.get_one(Company, candidate.company_id)
+    months = rules_of(company.retention, company.retention_months)["application_months"]
+    kept = await kept_for(session, person, local_day(now))
+    needed_until = after_months(kept.final_on or kept.since, months)
+    return not kept.open_application and needed_until < local_day(now)
 
 
 async def _waits(session: AsyncSession, candidate: Candidate, kind: str) -> bool:

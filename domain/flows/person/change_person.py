@@ -14,11 +14,9 @@ from domain.erasure import Erasure
 from domain.errors import Gone
 from domain.feedback_request import FeedbackRequest
 from domain.flows.consent.join_consents import ask_to_join
-from domain.flows.person.erase_candidate import erase
+from domain.flows.person.erase_candidate import call_off, erase
 from domain.flows.person.keep_file import remove_file
 from domain.flows.relay.spread_correction import ask_to_spread
-from domain.flows.tell.open_notice import cancel_pending
-from domain.flows.tell.set_deadline import void_deadlines
 from domain.invitation import CandidateLink, Invitation
 from domain.notice import Notice
 from domain.ports import Tools
@@ -42,17 +40,21 @@ async def delete(
     """
     made: Erasure | None = None
     for one in [candidate, *await _absorbed(session, candidate)]:
-        for application_id in await _applications(session, one):
-            await cancel_pending(session, one.company_id, application_id, now)
-            await void_deadlines(session, one.company_id, application_id, now)
-        if one.erased_at is None:
-            certificate = await erase(session, tools, one, rule=rule, actor=actor, now=now)
-            made = made or certificate
-            if certificate is None:  # held
-                one.restricted_from, one.restricted_at = "all", one.restricted_at or now
-                session.add(one)
-    await session.flush()
+        certificate = await erase(session, tools, one, rule=rule, actor=actor, now=now)
+        made = made or certificate
+        if certificate is None:
+            await call_off(session, one, now)
+            await _only_keep(session, one, now)
     return made
+
+
+async def _only_keep(session: AsyncSession, candidate: Candidate, now: datetime) -> None:
+    """Who is held, and was to be erased: nothing is done with the data but keeping it."""
+    if candidate.erased_at is None:
+        candidate.restricted_from = "all"
+        candidate.restricted_at = candidate.restricted_at or now
+        session.add(candidate)
+        await session.flush()
 
 
 async def merge(
@@ -268,11 +270,3 @@ async def _absorbed(session: AsyncSession, candidate: Candidate) -> list[Candida
         col(Candidate.merged_into_id) == candidate.id,
     )
     return list((await session.scalars(wanted.with_for_update(key_share=True))).all())
-
-
-async def _applications(session: AsyncSession, candidate: Candidate) -> list[str]:
-    wanted = select(Application.id).where(
-        col(Application.company_id) == candidate.company_id,
-        col(Application.candidate_id) == candidate.id,
-    )
-    return list((await session.scalars(wanted.order_by(col(Application.id)))).all())

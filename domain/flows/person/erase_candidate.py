@@ -32,6 +32,7 @@ from domain.flows.person.keep_file import remove_file
 from domain.flows.relay.announce import rewrite_feed_item
 from domain.flows.relay.count_relay import uncount_relay
 from domain.flows.tell.open_notice import cancel_pending
+from domain.flows.tell.set_deadline import void_deadlines
 from domain.flows.tell.write_mail import language, write_mail
 from domain.guardian import GuardianConsent
 from domain.ids import new_id
@@ -65,7 +66,7 @@ async def erase(
     `rule` is one of `domain.erasure.RULES`. Agencies that hold data are told and must answer,
     except where only the time was over (`retention`): the consents had ended before, and what an
     agency keeps since then is its own. A person who asked for it gets a last mail.
-    The caller decides about deadlines: whoever is erased cannot be told a result any more.
+    Nothing is owed any more: whoever is erased cannot be told a result.
     """
     candidate = await lock_candidate(session, candidate.company_id, candidate.id)
     if candidate.erased_at is not None or await is_held(session, candidate):
@@ -73,7 +74,7 @@ async def erase(
     company = await session.get_one(Company, candidate.company_id)
     tells = rule == "request" and candidate.merged_into_id is None
     known = await vault.profile_of(session, tools.sealer, candidate) if tells else {}
-    await _call_off(session, candidate, now)
+    await call_off(session, candidate, now)
     if rule != "retention":
         await _stop(session, tools, company, candidate, now)
     counts = await _empty(session, candidate, now)
@@ -103,7 +104,7 @@ async def erase_again(
     if kept.key_kind == "record":
         await _end_record(session, candidate, kept)
         return True
-    await _call_off(session, candidate, now)
+    await call_off(session, candidate, kept.at)
     if kept.rule != "retention":
         await _stop_silently(session, candidate, kept.at)
     kept.counts = await _empty(session, candidate, now)
@@ -151,14 +152,15 @@ async def plan_record_end(
     return last
 
 
-async def _call_off(session: AsyncSession, candidate: Candidate, now: datetime) -> None:
-    """Nothing more goes out about the person's applications."""
+async def call_off(session: AsyncSession, candidate: Candidate, now: datetime) -> None:
+    """Nothing more goes out about the person's applications, and nothing is owed."""
     applications = select(Application.id).where(
         col(Application.company_id) == candidate.company_id,
         col(Application.candidate_id) == candidate.id,
     )
     for application_id in (await session.scalars(applications)).all():
         await cancel_pending(session, candidate.company_id, application_id, now)
+        await void_deadlines(session, candidate.company_id, application_id, now)
 
 
 async def _stop(

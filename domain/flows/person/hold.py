@@ -11,7 +11,7 @@ from domain import vault
 from domain.candidate import Candidate
 from domain.erasure import LegalHold
 from domain.errors import Conflict, Gone, Invalid
-from domain.flows.consent.append_consent_event import lock_candidate
+from domain.flows.consent.append_consent_event import lock_candidate, surviving
 from domain.ids import new_id
 from domain.ports import Sealer, Tools
 from domain.store import add_once, find
@@ -68,8 +68,9 @@ async def release(
     if row is None or row.released_at is not None:
         raise Conflict(code="not_held")
     row.released_by, row.released_at = actor, now
-    candidate.review_at = now
-    session.add_all([row, candidate])
+    person = await surviving(session, candidate)
+    person.review_at = now
+    session.add_all([row, person])
     await session.flush()
     return row
 

@@ -1,12 +1,12 @@
 """A person asks something about their data: noted with its clock, and what must stop, stops."""
 
-from datetime import datetime
+from datetime import date, datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from domain import consent_text, data_items, vault
-from domain.business_days import local_day, long_date
+from domain.business_days import calendar_of, local_day, long_date
 from domain.candidate import Candidate
 from domain.company import Company
 from domain.errors import Conflict, Gone, Invalid
@@ -61,10 +61,11 @@ async def open_request(
     candidate = await lock_candidate(session, candidate.company_id, candidate.id)
     if candidate.erased_at is not None:
         raise Gone(code="data_erased")
+    due = due_on(now)
     row = RightsRequest(
         company_id=candidate.company_id, id=new_id("rrq"), candidate_id=candidate.id, kind=kind,
-        channel=channel, received_at=now, due_on=due_on(now), submission_id=submission_id,
-        look_at=next_look(due_on(now), now), created_at=now,
+        channel=channel, received_at=now, due_on=due, submission_id=submission_id,
+        look_at=await _next_look(session, tools, candidate.company_id, due, now), created_at=now,
     )  # fmt: skip
     if words:
         row.words = await vault.seal(
@@ -127,7 +128,7 @@ async def watch_request(
         row.look_at = None
         session.add(row)
         return
-    row.look_at = next_look(row.due_on, now)
+    row.look_at = await _next_look(session, tools, company_id, row.due_on, now)
     session.add(row)
     await session.flush()
     await remind(session, tools, row, "soon" if local_day(now) <= row.due_on else "late", now)
@@ -211,6 +212,13 @@ async def write_about(
         },
         now=now,
     )
+
+
+async def _next_look(
+    session: AsyncSession, tools: Tools, company_id: str, due: date, now: datetime
+) -> datetime:
+    company = await session.get_one(Company, company_id)
+    return next_look(calendar_of(company.calendar, tools.holidays), due, now)
 
 
 def _check(kind: str, words: str, channel: str, identity_check: str | None) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
 from domain import consent_text, data_items, vault
-from domain.access_proof import A_DAY, DIGITS, SESSION, TRIES, VALID, AccessProof
+from domain.access_proof import A_DAY, DIGITS, NOT_AGAIN_WITHIN, SESSION, VALID, AccessProof
 from domain.errors import Conflict, TryLater
 from domain.flows.consent.append_consent_event import lock_candidate
 from domain.flows.office.open_account import token_hash
@@ -26,7 +26,7 @@ _DAY = timedelta(days=1)
 
 
 async def send_code(session: AsyncSession, tools: Tools, opened: Opened, now: datetime) -> None:
-    """Mail a code for this link; the one before it works no more.
+    """Mail a code for this link; the one before it works no more. One on its way is not followed.
 
     Raises `TryLater` (`codes_used_up`) after five in a day, `Conflict` (`no_address`) where we hold
     none. What earlier days left is thrown away on the way.
@@ -39,6 +39,9 @@ async def send_code(session: AsyncSession, tools: Tools, opened: Opened, now: da
             col(AccessProof.created_at) <= now - _DAY,
         )
     )
+    newest = await _newest(session, opened)
+    if newest is not None and newest.works(now) and newest.created_at > now - NOT_AGAIN_WITHIN:
+        return
     if await _sent_today(session, opened) >= A_DAY:
         detail = "no more codes today"
         raise TryLater(detail, code="codes_used_up")
@@ -75,9 +78,7 @@ async def take_code(
     Which of the two is not told. A code works once; five wrong tries and it works no more.
     """
     proof = await _newest(session, opened)
-    if proof is None or proof.proven_at is not None:
-        return None
-    if proof.tries >= TRIES or now >= proof.expires_at:
+    if proof is None or not proof.works(now):
         return None
     if not hmac.compare_digest(proof.code_hash, _code_hash(tools, proof, code.strip())):
         proof.tries += 1

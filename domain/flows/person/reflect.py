@@ -18,6 +18,7 @@ from domain.flows.consent.append_consent_event import lock_candidate
 from domain.ids import new_id
 from domain.ports import Sealer
 from domain.reflection import Reflection, cleaned, is_empty
+from domain.views.reflection import reflection_of
 
 
 async def reflect(
@@ -31,10 +32,12 @@ async def reflect(
 ) -> bool:
     """Keep the notes about one application as they are now; false: empty ones, kept no longer.
 
+    A form shows the checklist of one stage: what was answered for the others stays.
     The caller has made sure that the application is the person's. `Gone` after erasure.
     """
     candidate = await lock_candidate(session, candidate.company_id, candidate.id)
-    notes = cleaned(typed)
+    before = await reflection_of(session, sealer, candidate, application_id)
+    notes = cleaned({**typed, "checks": {**before["checks"], **typed.get("checks", {})}})
     if is_empty(notes):
         await forget_reflection(session, candidate, application_id)
         return False

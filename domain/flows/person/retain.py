@@ -12,7 +12,7 @@ from domain.application import Application
 from domain.business_days import local_day
 from domain.candidate import Candidate
 from domain.company import Company
-from domain.consent import Consent, last_day
+from domain.consent import Consent, ConsentEvent, last_day
 from domain.flows.consent.append_consent_event import lock_candidate
 from domain.flows.consent.withdraw_consent import records_of
 from domain.flows.person.change_person import delete as delete_person
@@ -35,7 +35,7 @@ SELECT 1 FROM legal_hold h
 JOIN candidate c ON c.company_id = h.company_id AND c.id = ANY(:people)
 JOIN ats_event e ON e.company_id = c.company_id AND e.connection_id = c.connection_id
   AND e.type = 'candidate.deleted' AND e.applied_at BETWEEN h.set_at AND h.released_at
-  AND strpos(e.dedupe_key, ':candidate.deleted:' || c.external_id || ':') > 0
+  AND strpos(e.dedupe_key, e.type || ':' || c.external_id || ':') > 0
 WHERE h.company_id = :company AND h.candidate_id = ANY(:people)
   AND NOT EXISTS (
     SELECT FROM application a
@@ -80,11 +80,9 @@ async def _deleted_while_held(session: AsyncSession, candidate: Candidate) -> bo
 
     Who applied since then has come back.
     """
-    if candidate.restricted_from != "all" or await is_held(session, candidate):
+    if await is_held(session, candidate):
         return False
-    values = {
-        "company": candidate.company_id, "people": await records_of(session, candidate),
-    }  # fmt: skip
+    values = {"company": candidate.company_id, "people": await records_of(session, candidate)}
     return (await session.execute(_DELETED_WHILE_HELD, values)).first() is not None
 
 
@@ -114,6 +112,9 @@ async def kept_for(session: AsyncSession, candidate: Candidate, today: date) -> 
     asked = select(RightsRequest.id).where(
         *theirs(RightsRequest), col(RightsRequest.state).in_(OPEN)
     )
+    superseded = await session.scalars(
+        select(ConsentEvent.at).where(*theirs(ConsentEvent), col(ConsentEvent.kind) == "superseded")
+    )
     ended = [one.outcome_at for one in applied if one.outcome != "active"]
     return Kept(
         since=local_day(candidate.created_at),
@@ -121,7 +122,10 @@ async def kept_for(session: AsyncSession, candidate: Candidate, today: date) -> 
         open_application=any(one.outcome == "active" for one in applied),
         final_on=_latest(local_day(at) for at in [*ended, *told] if at is not None),
         consent_stands=any(one.state == "given" for one in consents),
-        consent_ended_on=_latest(_ended_on(one) for one in consents if one.state != "given"),
+        consent_ended_on=_latest(
+            [*(_ended_on(one) for one in consents if one.state in {"withdrawn", "expired"}),
+             *(local_day(at) for at in superseded.all())]
+        ),
         answer_until=_latest(
             day for day in (last_day(at) for at in invited) if day >= today
         ),

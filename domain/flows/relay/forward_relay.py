@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlmodel import col, select
 
 from domain.access import as_company, as_system
 from domain.agency import Agency

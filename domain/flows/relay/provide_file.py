@@ -197,5 +197,7 @@ async def _record(
         client_id=client_id, now=now, file_sha256=[file.sha256],
     )  # fmt: skip
     if new:
-        await report_provision(session, tools, company, facts, profile, record=record, now=now)
+        await report_provision(
+            session, tools, company, facts, profile, record=record, digest=digest, now=now,
+        )  # fmt: skip
     return record

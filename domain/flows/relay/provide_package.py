@@ -60,14 +60,17 @@ async def provide_package(
     facts, closed = await ask_gate(session, relay, now)
     if closed is not None:
         raise _refusal(closed)
+    place = (facts.relay.company_id, facts.relay.application_id)
+    application = await session.get_one(Application, place)
     company = await session.get_one(Company, facts.relay.company_id)
     profile = await profile_today(session, tools, facts)
-    items = await _items(session, tools, facts, company, profile)
+    items = await _items(session, tools, facts, company, application, profile=profile)
     assert facts.text is not None
     files = await refs_for(session, tools, facts.relay, facts.consent, now)
     content = relay_package.content(
-        relay.id, company, facts.consent, facts.text, items, files=files
-    )
+        relay.id, company, facts.consent, facts.text, items,
+        source=application.source, files=files,
+    )  # fmt: skip
     # Keyed, so that nobody without the pepper can try names and addresses against it.
     digest = tools.sealer.blind("package", relay_package.canonical(content).decode()).hex()
     record, new = await record_provision(
@@ -75,7 +78,9 @@ async def provide_package(
         channel=channel, client_id=client_id, now=now,
     )  # fmt: skip
     if new:
-        await report_provision(session, tools, company, facts, profile, record=record, now=now)
+        await report_provision(
+            session, tools, company, facts, profile, record=record, digest=digest, now=now
+        )
     return Provided({**content, "files": files, **_dates(facts, record, now)}, digest[:32])
 
 
@@ -92,11 +97,10 @@ async def _items(
     tools: Tools,
     facts: Facts,
     company: Company,
+    application: Application,
+    *,
     profile: Mapping[str, Any],
 ) -> dict[str, Any]:
-    application = await session.get_one(
-        Application, (facts.relay.company_id, facts.relay.application_id)
-    )
     consented = facts.consent.items
     feedback = None
     if "interview_feedback" in consented:

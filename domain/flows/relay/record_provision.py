@@ -4,6 +4,7 @@ Reading is the hand-over (個人情報保護法 29): the record is written in th
 for every read; reads of the same content on the same channel extend one record (規則 19).
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -23,6 +24,7 @@ from domain.gate import Facts
 from domain.ids import new_id
 from domain.ports import Tools
 from domain.relay import Provision
+from domain.retention import rules_of
 
 _EXTENDED = ("last_provided_at", "retention_until", "use_until")
 
@@ -48,9 +50,13 @@ async def record_provision(
 ) -> tuple[Provision, bool]:
     """Write the record, or extend the one of the same content; true when it is a new one.
 
-    `digest` names the content, `file_sha256` the documents that were part of it.
+    `digest` names the content, `file_sha256` the documents that were part of it. A record is of one
+    recipient as it was: once its address or representative is another, it is another record.
     """
     relay, consent, agency = facts.relay, facts.consent, facts.agency
+    company = await session.get_one(Company, relay.company_id)
+    rules = rules_of(company.retention, company.retention_months)
+    recipient = (agency.name, agency.address, agency.representative, agency.license_number)
     # Whoever had to wait for a lock, or whose clock is behind, comes after what they waited for.
     now = max(now, consent.given_at, relay.forwarded_at or now)
     assert facts.text is not None
@@ -65,8 +71,9 @@ async def record_provision(
             full_name(profile), about=f"provision:{relay.id}",
         ),
         items=list(items), channel=channel, client_id=client_id, package_version=relay.version,
-        content_sha256=digest, provided_at=now, last_provided_at=now,
-        retention_until=relay_package.record_retention_until(now),
+        content_sha256=tools.sealer.blind("provision", json.dumps([digest, *recipient])).hex(),
+        provided_at=now, last_provided_at=now,
+        retention_until=relay_package.record_retention_until(now, rules["evidence_years"]),
         use_until=relay_package.use_until(now, consent.expires_at), file_sha256=list(file_sha256),
     )  # fmt: skip
     table: Any = Provision.__table__  # type: ignore[attr-defined]
@@ -92,6 +99,7 @@ async def report_provision(
     profile: Mapping[str, Any],
     *,
     record: Provision,
+    digest: str,
     now: datetime,
 ) -> None:
     """Report the hand-over (domain rules 17.5), once per content, whatever channel it left by."""
@@ -105,7 +113,7 @@ async def report_provision(
         company,
         person,
         profile,
-        about=f"provision:{record.relay_id}:{record.content_sha256[:16]}",
+        about=f"provision:{record.relay_id}:{digest[:16]}",
         template="provision_report",
         values={
             "name": full_name(profile),

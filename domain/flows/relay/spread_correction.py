@@ -73,10 +73,9 @@ async def tell_corrected(
 async def ask_to_spread(
     session: AsyncSession, candidate: Candidate, items: Collection[str]
 ) -> None:
-    """The same by a job, for a caller that holds the person's row so that hand-overs wait for it.
+    """The same by a job, for a caller that may hold persons already, in another order than here.
 
-    A hand-over holds the consent and waits for the person; taking the consent here would make the
-    two wait for each other. Whoever never agreed to anything has nobody to be told.
+    Whoever never agreed to anything has nobody to be told.
     """
     if items and candidate.consent_seq:
         await later(session, "candidate.corrected", candidate.company_id, candidate.id, *items)

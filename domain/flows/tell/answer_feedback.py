@@ -20,6 +20,7 @@ from domain.feedback import Hit, hits
 from domain.feedback_request import FeedbackRequest, advance
 from domain.flows.consent.append_consent_event import lock_candidate
 from domain.flows.tell.send_notice import Case, letterhead, reply_to
+from domain.flows.tell.tell_members import tell_company
 from domain.flows.tell.write_feedback import refuse
 from domain.flows.tell.write_mail import write_to_candidate
 from domain.flows.ways_in.open_candidate_link import new_my_page_link
@@ -47,8 +48,8 @@ async def answer_feedback(
 ) -> str:
     """Send these words; the request's state afterwards.
 
-    Raises `Invalid` with the code of the first rule of the guard, its detail listing all. `void`:
-    the person is not turned down any more, or was erased, and nothing was sent.
+    Raises `Stopped` where the guard finds a rule touched. `void`: the person is not turned down any
+    more, or was erased, and nothing was sent.
     """
     there = await _open(session, tools, company_id, request_id)
     if there is None:
@@ -67,8 +68,9 @@ async def propose_feedback(
     words: str,
     *,
     actor: str,
+    now: datetime,
 ) -> str:
-    """Put words before a second person; the request's state afterwards.
+    """Put words before a second person, who is told by mail; the request's state afterwards.
 
     Raises `Invalid` (`feedback_length`) for what nobody can approve.
     """
@@ -84,6 +86,15 @@ async def propose_feedback(
     )  # fmt: skip
     session.add(request)
     await session.flush()
+    await tell_company(
+        session, tools, company_id, "feedback_to_approve",
+        lambda _: {
+            "job_title": there.case.application.job_title,
+            "url": f"{tools.public_url}/dashboard/feedback-requests",
+        },
+        roles=("feedback_approver",), about=f"feedback_to_approve:{request.id}:{now.isoformat()}",
+        now=now,
+    )  # fmt: skip
     return request.state
 
 
@@ -123,7 +134,7 @@ async def approve_feedback(
 async def return_feedback(
     session: AsyncSession, tools: Tools, company_id: str, request_id: str
 ) -> str:
-    """The second person hands the draft back; it stays there to be changed."""
+    """The second person, or whoever wrote it, hands the draft back; it stays to be changed."""
     there = await _open(session, tools, company_id, request_id)
     if there is None:
         return "void"

@@ -3,8 +3,8 @@
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from domain import vault
-from domain.errors import Conflict, Invalid
-from domain.feedback import hits
+from domain.errors import Conflict
+from domain.feedback import Stopped, hits
 from domain.flows.tell.send_notice import load_notice
 from domain.notice import LIVING, Notice
 from domain.ports import Tools
@@ -15,8 +15,8 @@ async def write_feedback(
 ) -> Notice:
     """Set or (null) remove the feedback of a notice that has not gone out.
 
-    Raises `Invalid` with the code of the first rule the guard found touched, its detail listing
-    all, and `Conflict` (`not_editable`) once the notice is on its way, sent or cancelled.
+    Raises `Stopped` where the guard finds a rule touched, and `Conflict` (`not_editable`) once the
+    notice is on its way, sent or cancelled.
     """
     case, notice = await load_notice(session, tools, company_id, notice_id)
     if notice.kind != "rejected" or notice.state not in LIVING or notice.mail_id is not None:
@@ -41,7 +41,5 @@ async def write_feedback(
 
 def refuse(text: str, own_names: list[str]) -> None:
     """Turn feedback down that the guard stops; the detail names rules and listed words only."""
-    found = hits(text, own_names)
-    if found:
-        detail = "; ".join(f"{hit.code}: {hit.by}" for hit in found)
-        raise Invalid(detail, code=found[0].code)
+    if found := hits(text, own_names):
+        raise Stopped(found)
