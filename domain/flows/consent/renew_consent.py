@@ -180,8 +180,6 @@ async def _ask(
         session, tools, company, candidate, profile,
         about=f"renewal:{ending[0][1].event_id}", template="consent_ending",
         values={
-            "name": data_items.full_name(profile),
-            "company_name": consent_text.named(company, locale),
             "agencies": [
                 {
                     "name": consent_text.named(agency, locale),

@@ -11,7 +11,7 @@ from sqlalchemy import func, or_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from domain import consent_text, data_items, vault
+from domain import consent_text, vault
 from domain.agency import Agency
 from domain.business_days import after, calendar_of, due_before, local_day, long_date
 from domain.candidate import Candidate
@@ -188,8 +188,6 @@ async def _ask_anew(
         about=f"superseded:{consent.id}:{consent.event_id}",
         template="consent_superseded",
         values={
-            "name": data_items.full_name(profile),
-            "company_name": consent_text.named(company, locale),
             "agency_name": consent_text.named(agency, locale),
             "ended_on": long_date(local_day(now), locale),
             "form": await newest_form(session, tools, candidate, now),
@@ -371,8 +369,6 @@ async def _confirm(
         about=f"withdrawal:{candidate.id}:{candidate.consent_seq}",
         template="withdrawal_confirmed",
         values={
-            "name": data_items.full_name(profile),
-            "company_name": consent_text.named(company, locale),
             "withdrawn_on": long_date(local_day(now), locale),
             "agencies": [await _told(session, group, locale) for group in _by_agency(ended)],
             "acknowledge_days": ACKNOWLEDGE_DAYS,

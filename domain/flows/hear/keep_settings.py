@@ -6,12 +6,12 @@ from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from domain import consent_text, data_items, vault
+from domain import vault
 from domain.candidate import Candidate
 from domain.company import Company
 from domain.errors import Conflict, Invalid
 from domain.flows.consent.append_consent_event import lock_candidate
-from domain.flows.tell.write_mail import language, write_to_candidate
+from domain.flows.tell.write_mail import write_to_candidate
 from domain.flows.ways_in.open_candidate_link import new_my_page_link
 from domain.invitation import CandidateLink
 from domain.ports import Tools
@@ -64,8 +64,7 @@ async def end_links(
         session, tools, company, candidate, profile,
         about=f"my_page_link:{candidate.id}:{now.isoformat()}", template="my_page_link", now=now,
         values={
-            "name": data_items.full_name(profile), "my_page": url,
-            "company_name": consent_text.named(company, language(candidate.locale)),
+            "my_page": url,
             "privacy_contact": company.privacy_contact,
         },
     )  # fmt: skip

@@ -5,7 +5,7 @@ from datetime import date, datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from domain import consent_text, data_items, vault
+from domain import vault
 from domain.business_days import calendar_of, local_day, long_date
 from domain.candidate import Candidate
 from domain.company import Company
@@ -199,8 +199,6 @@ async def write_about(
         about=f"{template}:{row.id}",
         template=template,
         values={
-            "name": data_items.full_name(profile),
-            "company_name": consent_text.named(company, locale),
             "kind": row.kind,
             "result": row.result,
             "received_on": long_date(local_day(row.received_at), locale),

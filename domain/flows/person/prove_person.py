@@ -12,12 +12,12 @@ from sqlalchemy import ColumnElement, delete, func
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from domain import consent_text, data_items, vault
+from domain import vault
 from domain.access_proof import A_DAY, DIGITS, NOT_AGAIN_WITHIN, SESSION, VALID, AccessProof
 from domain.errors import Conflict, TryLater
 from domain.flows.consent.append_consent_event import lock_candidate
 from domain.flows.office.open_account import token_hash
-from domain.flows.tell.write_mail import language, write_to_candidate
+from domain.flows.tell.write_mail import write_to_candidate
 from domain.flows.ways_in.open_candidate_link import Opened
 from domain.ids import new_id
 from domain.ports import Tools
@@ -62,9 +62,8 @@ async def send_code(session: AsyncSession, tools: Tools, opened: Opened, now: da
         session, tools, company, candidate, profile,
         about=f"access_code:{proof.id}", template="access_code", now=now,
         values={
-            "name": data_items.full_name(profile), "code": code,
+            "code": code,
             "minutes": int(VALID.total_seconds()) // 60,
-            "company_name": consent_text.named(company, language(candidate.locale)),
             "privacy_contact": company.privacy_contact,
         },
     )  # fmt: skip

@@ -7,7 +7,7 @@ from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
-from domain import consent_text, data_items, vault
+from domain import vault
 from domain.candidate import Candidate
 from domain.candidate_file import (
     RESCAN,
@@ -19,7 +19,7 @@ from domain.candidate_file import (
 from domain.company import Company
 from domain.flows.consent.append_consent_event import lock_candidate
 from domain.flows.relay.spread_correction import spread_correction
-from domain.flows.tell.write_mail import language, write_to_candidate
+from domain.flows.tell.write_mail import write_to_candidate
 from domain.flows.ways_in.open_candidate_link import new_my_page_link
 from domain.jobs import later
 from domain.ports import Tools
@@ -81,13 +81,10 @@ async def _tell(
     if not profile.get("email"):
         return
     company = await session.get_one(Company, owner.company_id)
-    locale = language(owner.locale)
     await write_to_candidate(
         session, tools, company, owner, profile,
         about=f"file_infected:{file.id}", template="file_infected",
         values={
-            "name": data_items.full_name(profile),
-            "company_name": consent_text.named(company, locale),
             "kind": file.kind,
             "my_page": await new_my_page_link(session, tools, owner, now),
             "privacy_contact": company.privacy_contact,

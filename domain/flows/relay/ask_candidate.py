@@ -15,7 +15,7 @@ from datetime import datetime, time, timedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from domain import consent_text, data_items, vault
+from domain import consent_text, vault
 from domain.access import as_company, as_system
 from domain.agency import Agency
 from domain.business_days import at, local_day, long_date
@@ -321,8 +321,6 @@ async def _mail(
         about=f"placement-question:{question.id}",
         template="placement_question",
         values={
-            "name": data_items.full_name(profile),
-            "company_name": consent_text.named(company, locale),
             "agencies": [consent_text.named(agency, locale) for agency in agencies],
             "question_url": url,
             "ends_on": long_date(local_day(now + ANSWER_TIME), locale),

@@ -116,8 +116,6 @@ async def report_provision(
         about=f"provision:{record.relay_id}:{digest[:16]}",
         template="provision_report",
         values={
-            "name": full_name(profile),
-            "company_name": company.name,
             "agency_name": agency.name if locale == "ja" else agency.name_en or agency.name,
             "provided_on": long_date(local_day(now), locale),
             "items": [label(item, locale) for item in record.items],

@@ -14,10 +14,12 @@ from domain.application import Application, Interview
 from domain.business_days import local_day, long_date
 from domain.candidate import Candidate
 from domain.company import Company
+from domain.consent_text import named
+from domain.data_items import full_name
 from domain.eligibility import may_be_invited
 from domain.errors import Conflict, Invalid
 from domain.flows.tell.open_notice import cancel_notice
-from domain.flows.tell.write_mail import english_name, language, write_to_candidate
+from domain.flows.tell.write_mail import language, write_to_candidate
 from domain.flows.ways_in.invite import invitation_of, invite
 from domain.ids import new_id
 from domain.notice import LIVING, Mail, Notice, advance, missing_blocks
@@ -151,7 +153,7 @@ def letterhead(case: Case) -> dict[str, Any]:
     company = case.company
     return {
         "candidate_name": full_name(case.profile),
-        "company_name": company.name if case.locale == "ja" else english_name(company),
+        "company_name": named(company, case.locale),
         "department": company.department,
         "sender_name": company.sender_name,
         "contact": company.contact,
@@ -159,12 +161,6 @@ def letterhead(case: Case) -> dict[str, Any]:
         "privacy_contact": company.privacy_contact,
         "job_title": case.application.job_title,
     }
-
-
-def full_name(profile: Mapping[str, Any]) -> str:
-    """The name as entered; never reordered."""
-    parts = (profile.get("family_name"), profile.get("given_name"))
-    return profile.get("display_name") or " ".join(part for part in parts if part)
 
 
 def reply_to(company: Company) -> dict[str, str]:

@@ -8,8 +8,10 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
+from domain import data_items
 from domain.candidate import Candidate
 from domain.company import Company
+from domain.consent_text import named
 from domain.ids import new_id
 from domain.jobs import later
 from domain.notice import Mail
@@ -67,20 +69,25 @@ async def write_to_candidate(
     now: datetime,
     headers: Mapping[str, str] | None = None,
 ) -> Mail:
-    """A mail in the company's name to a candidate, in the candidate's language."""
+    """A mail in the company's name to a candidate, in the candidate's language.
+
+    Every template may address the person and name the company.
+    """
+    locale = language(candidate.locale)
+    known = {"name": data_items.full_name(profile), "company_name": named(company, locale)}
     return await write_mail(
         session,
         tools,
         tenant_id=company.id,
         about=about,
         template=template,
-        locale=language(candidate.locale),
+        locale=locale,
         to=profile["email"],
-        values=values,
+        values={**known, **values},
         now=now,
         candidate_id=candidate.id,
         headers=headers,
-        from_name=company.name if language(candidate.locale) == "ja" else english_name(company),
+        from_name=known["company_name"],
     )
 
 
@@ -95,8 +102,3 @@ def open_mail(tools: Tools, mail: Mail) -> dict[str, Any] | None:
 def language(locale: str) -> str:
     """The language of a mail: Japanese unless the reader chose English."""
     return "en" if locale.startswith("en") else "ja"
-
-
-def english_name(company: Company) -> str:
-    """The company's name in Latin letters where it has one."""
-    return company.name_en or company.name

@@ -19,7 +19,7 @@ from domain.company import Company
 from domain.consent import Consent
 from domain.errors import Conflict
 from domain.flows.office.open_account import token_hash
-from domain.flows.tell.write_mail import english_name, write_mail
+from domain.flows.tell.write_mail import write_mail
 from domain.flows.ways_in.invite import hand_over_link
 from domain.flows.ways_in.open_candidate_link import TOKEN, new_my_page_link, newest_form
 from domain.ids import new_id
@@ -270,5 +270,5 @@ async def _mail(
     await write_mail(
         session, tools, tenant_id=company.id, about=f"{template}:{asked.id}", template=template,
         locale=asked.locale, to=facts_of(tools.sealer, asked)["email"], values=values, now=now,
-        from_name=company.name if asked.locale == "ja" else english_name(company),
+        from_name=consent_text.named(company, asked.locale),
     )  # fmt: skip

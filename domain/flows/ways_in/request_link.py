@@ -9,12 +9,12 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
-from domain import consent_text, data_items, vault
+from domain import vault
 from domain.access import as_company, as_system
 from domain.candidate import Candidate
 from domain.company import Company
 from domain.flows.consent.append_consent_event import lock_candidate
-from domain.flows.tell.write_mail import language, write_to_candidate
+from domain.flows.tell.write_mail import write_to_candidate
 from domain.flows.ways_in.open_candidate_link import new_my_page_link, newest_form
 from domain.notice import Mail
 from domain.ports import Tools
@@ -102,7 +102,6 @@ async def _mail(
     now: datetime,
 ) -> None:
     profile = await vault.profile_of(session, tools.sealer, candidate)
-    locale = language(candidate.locale)
     await write_to_candidate(
         session,
         tools,
@@ -112,8 +111,6 @@ async def _mail(
         about=f"{template}:{candidate.id}:{now.isoformat()}",
         template=template,
         values={
-            "name": data_items.full_name(profile),
-            "company_name": consent_text.named(company, locale),
             "privacy_contact": company.privacy_contact,
             **facts,
         },
