@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, or_
+from sqlalchemy import ColumnElement, bindparam, func, or_
 from sqlalchemy import select as rows
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
@@ -30,6 +30,52 @@ from domain.ports import Tools
 TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 MY_PAGE_LIFE = timedelta(days=180)
 """Whoever comes later has a fresh link mailed to the address we hold."""
+
+
+def _of(table: Any) -> ColumnElement[bool]:
+    """Rows of the link's own company: the tenant key leads every key."""
+    same: ColumnElement[bool] = table.company_id == CandidateLink.company_id
+    return same
+
+
+# Many people open a link in the hour of their no: both statements are put together once.
+_OPENED = (
+    rows(CandidateLink, Company, Candidate, Application, Invitation, SubjectKey)
+    .join(Company, col(Company.id) == CandidateLink.company_id)
+    .join(Candidate, _of(Candidate) & (col(Candidate.id) == CandidateLink.candidate_id))
+    .outerjoin(
+        Application, _of(Application) & (col(Application.id) == CandidateLink.application_id)
+    )
+    .outerjoin(
+        Invitation,
+        _of(Invitation) & (col(Invitation.application_id) == CandidateLink.application_id),
+    )
+    .outerjoin(
+        SubjectKey,
+        _of(SubjectKey)
+        & (col(SubjectKey.candidate_id) == CandidateLink.candidate_id)
+        & (col(SubjectKey.kind) == "profile"),
+    )
+    .where(
+        col(CandidateLink.company_id) == bindparam("company"),
+        col(CandidateLink.token_hash) == bindparam("hashed"),
+    )
+)
+_PARTNERS = (
+    select(Agency)
+    .join(Agreement, col(Agreement.agency_id) == col(Agency.id))
+    .where(
+        col(Agreement.company_id) == bindparam("company"),
+        col(Agreement.state) == "active",
+        col(Agreement.id).in_(
+            select(AgreementVersion.agreement_id).where(
+                col(AgreementVersion.company_id) == bindparam("company"),
+                col(AgreementVersion.effective_on) <= bindparam("today"),
+            )
+        ),
+    )
+    .order_by(col(Agreement.created_at), col(Agreement.id))
+)
 
 
 @dataclass(frozen=True)
@@ -147,53 +193,19 @@ async def agencies_offered(session: AsyncSession, company: Company, now: datetim
     of it (個人情報保護法 28).
     """
     today = local_day(now)
-    in_force = select(AgreementVersion.agreement_id).where(
-        col(AgreementVersion.company_id) == company.id,
-        col(AgreementVersion.effective_on) <= today,
-    )
-    wanted = (
-        select(Agency)
-        .join(Agreement, col(Agreement.agency_id) == col(Agency.id))
-        .where(
-            col(Agreement.company_id) == company.id,
-            col(Agreement.state) == "active",
-            col(Agreement.id).in_(in_force),
-        )
-        .order_by(col(Agreement.created_at), col(Agreement.id))
-    )
-    found = (await session.scalars(wanted)).all()
+    found = (await session.scalars(_PARTNERS, {"company": company.id, "today": today})).all()
     return [agency for agency in found if agency.may_receive(today) and may_be_told_of(agency)]
 
 
 async def _opened(session: AsyncSession, company_id: str, hashed: bytes) -> Opened:
     """What the link is about, in one statement: many people open it in the hour of their no."""
-    its_application = CandidateLink.application_id
-    wanted = (
-        rows(CandidateLink, Company, Candidate, Application, Invitation, SubjectKey)
-        .join(Company, col(Company.id) == CandidateLink.company_id)
-        .join(Candidate, _of(Candidate) & (col(Candidate.id) == CandidateLink.candidate_id))
-        .outerjoin(Application, _of(Application) & (col(Application.id) == its_application))
-        .outerjoin(
-            Invitation, _of(Invitation) & (col(Invitation.application_id) == its_application)
-        )
-        .outerjoin(
-            SubjectKey,
-            _of(SubjectKey)
-            & (col(SubjectKey.candidate_id) == CandidateLink.candidate_id)
-            & (col(SubjectKey.kind) == "profile"),
-        )
-        .where(col(CandidateLink.company_id) == company_id, col(CandidateLink.token_hash) == hashed)
-    )
-    link, company, candidate, application, invitation, key = (await session.execute(wanted)).one()
+    where = {"company": company_id, "hashed": hashed}
+    link, company, candidate, application, invitation, key = (
+        await session.execute(_OPENED, where)
+    ).one()
     vault.remember(session, key)
     consents = link.purpose == "my_page" and await _consents(session, candidate)
     return Opened(link, company, candidate, application, invitation, consents)
-
-
-def _of(table: Any) -> ColumnElement[bool]:
-    """Rows of the link's own company: the tenant key leads every key."""
-    same: ColumnElement[bool] = table.company_id == CandidateLink.company_id
-    return same
 
 
 async def _consents(session: AsyncSession, candidate: Candidate) -> bool:
