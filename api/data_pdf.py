@@ -163,6 +163,11 @@ def _own(page: _Page, file: Mapping[str, Any]) -> Iterable[Block]:
             for one in file["rights_requests"]
         ),
     )  # fmt: skip
+    for one in file["rights_requests"]:
+        for said in ("words", "reason", "answer"):
+            if one[said]:
+                title = f"{page.word('right', one['kind'])} ({page.say(f'request_{said}')})"
+                yield Paragraph(one[said], title=title)
     for one in file["feedback_requests"]:
         title = page.say("feedback", job=one["job_title"] or page.say("none"))
         yield Paragraph(one["answer"] or page.word("feedback", one["state"]), title=title)

@@ -51,10 +51,6 @@ FROM mail m WHERE m.tenant_id = :company AND m.candidate_id = ANY(:people) ORDER
 SELECT q.agency_id, q.days, q.state, q.answer, q.answered_at
 FROM placement_question q WHERE q.company_id = :company AND q.candidate_id = ANY(:people)
 ORDER BY q.id""",
-    "rights_requests": """
-SELECT r.id, r.kind, r.channel, r.state, r.received_at, r.due_on, r.result, r.answered_at
-FROM rights_request r WHERE r.company_id = :company AND r.candidate_id = ANY(:people)
-ORDER BY r.id""",
 }
 """What stands in rows, by its name in the file."""
 NOT_THE_COMPANYS = ("reflections", "questions")
@@ -63,6 +59,13 @@ _NOT_DIGESTED = {"made_at", "links", "mails", "rights_requests", *NOT_THE_COMPAN
 _NOTICES = """
 SELECT n.id, n.candidate_id, n.application_id, n.kind, n.state, n.sent_at, n.feedback
 FROM notice n WHERE n.company_id = :company AND n.candidate_id = ANY(:people) ORDER BY n.id"""
+
+_REQUESTS = """
+SELECT r.id, r.candidate_id, r.kind, r.channel, r.state, r.received_at, r.due_on, r.result,
+       r.answered_at, r.words, r.reason, r.answer
+FROM rights_request r WHERE r.company_id = :company AND r.candidate_id = ANY(:people)
+ORDER BY r.id"""
+_SAID = ("words", "reason", "answer")
 
 
 async def my_file(
@@ -84,6 +87,7 @@ async def my_file(
         "no_invitations_since": _written(candidate.opted_out_at),
         "profile": {key: value for key, value in profile.items() if value and key != "cleared"},
         **{name: await _rows(session, wanted, whose) for name, wanted in _LISTS.items()},
+        "rights_requests": await _requests(session, sealer, whose),
         "notices": await _notices(session, sealer, whose),
         "may_apply_again": [
             plain(vars(one)) for one in await passport(session, company, candidate)
@@ -141,6 +145,25 @@ async def _notices(
     kept = ("id", "application_id", "kind", "state", "sent_at")
     return [
         plain({name: row[name] for name in kept} | {"feedback": said.get(row["id"])})
+        for row in found
+    ]
+
+
+async def _requests(
+    session: AsyncSession, sealer: Sealer, whose: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """What the person asked about their data, in their words, and what was answered."""
+    found = (await session.execute(text(_REQUESTS), whose)).mappings().all()
+    sealed = [(row, name) for row in found for name in _SAID if row[name] is not None]
+    opened = await vault.open_each(
+        session, sealer, whose["company"],
+        [(row["candidate_id"], row[name], f"request:{row['id']}:{name}") for row, name in sealed],
+        kind="record",
+    )  # fmt: skip
+    said = {(row["id"], name): words for (row, name), words in zip(sealed, opened, strict=True)}
+    return [
+        plain({name: value for name, value in row.items() if name not in {"candidate_id", *_SAID}})
+        | {name: said.get((row["id"], name)) for name in _SAID}
         for row in found
     ]
 

@@ -136,7 +136,14 @@ async def test_hr_answers_and_the_person_reads_the_reason(visitor, person, runti
         f"{HERE}/{row.id}/answer", result="granted", channel="my_page", answer="やはり"
     )
     page = await visitor.get("/requests")
+    kept = (await visitor.get("/data.json")).json()["rights_requests"][0]
+    printed = PdfReader(io.BytesIO((await visitor.get("/data.pdf")).content)).pages
+    text = "".join("".join(part.extract_text() for part in printed).split())
 
+    assert (kept["words"], kept["reason"], kept["answer"]) == (
+        "使わないでください", "法令上必要な記録です", "記録だけを残します",
+    )  # fmt: skip
+    assert all(one in text for one in (kept["words"], kept["reason"], kept["answer"]))
     assert row.id in listed.text
     assert "試験 花子" in listed.text
     assert "使わないでください" in detail.text
