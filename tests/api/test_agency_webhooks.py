@@ -338,8 +338,9 @@ async def test_only_five_deliveries_are_under_way_at_once(runtime, clock, world,
         relay = await forwarded(runtime, world)
         waiting = next(one for one in await messages(runtime, world) if one.relay_id == relay.id)
         held_back = len(there.of("relay.created"))
-        forward(clock, seconds=61)
-        await work(runtime)
+        for _ in range(2):  # the five may be sent first, all at once, and hold it back once more
+            forward(clock, seconds=61)
+            await work(runtime)
 
     assert (held_back, waiting.attempts) == (0, 0)
     assert len(there.of("relay.created")) == 1

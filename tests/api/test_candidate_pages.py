@@ -11,6 +11,7 @@ from domain import vault
 from domain.agency import Agency
 from domain.candidate import Candidate
 from domain.consent import Consent, ConsentEvent, ConsentText
+from domain.contact import dialled
 from domain.duty import PlacementQuestion
 from domain.flows.person.change_person import delete
 from domain.flows.relay.provide_package import provide_package
@@ -201,7 +202,7 @@ async def test_consenting_takes_ticks_a_look_and_a_button(client, person):
 
     assert shown.status_code == 200
     assert "まだお申し込みは完了していません" in shown.text
-    assert PROFILE["phone"] in shown.text
+    assert dialled(PROFILE["phone"]) in shown.text
     assert await nothing_recorded(person)
 
     data = fields(form_of(shown, "confirm"))

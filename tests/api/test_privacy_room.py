@@ -26,6 +26,7 @@ from domain.relay import Provision, StopNotice
 from domain.sources import allowed_sources
 from tests.api.test_provision_register import Desk, an_officer, read
 from tests.applications import an_application, mailbox, one, rows
+from tests.consents import invited
 from tests.factories import work
 from tests.flows.test_check_provisions import falsified
 from tests.pages.seed import enter
@@ -357,6 +358,15 @@ async def test_what_a_person_said_stands_beside_what_was_handed_over(runtime, wo
     assert "2026-06</span>" in history
     assert "2026年11月29日(日)まで" in history
     assert world.agencies[0].name in page.text.split('id="records"')[1]
+
+
+async def test_a_wish_to_be_asked_later_stands_among_what_was_said(runtime, world, officer):
+    person = await invited(runtime, world)
+    await person.give(world.agency.id, followup=True)
+    page = await officer.get(f"/dashboard/privacy/people/{person.application.candidate_id}")
+
+    assert page.status_code == 200
+    assert "その後のおたずね" in page.text.split('id="evidence"')[1].split("</section>")[0]
 
 
 async def test_each_finding_of_the_night_leads_to_its_person(runtime, world, officer, database_url):
